@@ -1,0 +1,19 @@
+"""Every address of this door, in the order in which the documentation shows them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar.handlers import HTTPRouteHandler
+
+from hub.api import health, work
+
+HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
+    work.list_dead_jobs,
+    work.replay_dead_job,
+    work.drop_dead_job,
+)
+"""Below ``/api/v1``, behind a bearer token."""
+
+PUBLIC: Final[tuple[HTTPRouteHandler, ...]] = (health.healthz, health.readyz, health.metrics)
+"""Without a login."""
