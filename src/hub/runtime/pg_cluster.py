@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Final, Literal
 
 from hub.runtime import pg_launch
+from hub.runtime.files import sync_folder, write_private
 from hub.runtime.pg_errors import PostgresProblem, diagnose
 
 MAJOR: Final = 18
 OWNER: Final = "hub_owner"
 DATABASE: Final = "hub"
 SYSTEM_HOME: Final = Path("/var/lib/charging-hub")
-_SOCKET_NAME: Final = "/.s.PGSQL.5432"
-_SOCKET_LIMIT: Final = 107  # bytes of sun_path without its final zero, unix(7)
 
 TUNED: Final[Mapping[str, str]] = {
     "listen_addresses": "",
@@ -207,61 +206,17 @@ def configure(cluster: Cluster, socket_dir: Path, settings: Mapping[str, str]) -
         os.chown(target, pg_launch.stand_in().pw_uid, -1)
 
 
-def socket_folder(cluster: Cluster, pointer: Path) -> Path:
-    """The private folder of the server's socket: in the home, or short and remembered.
-
-    A path too long for a socket (or with a comma, which separates hosts) gets a fresh 0700
-    folder elsewhere; ``pointer`` tells the next process where.
-    """
-    inside = cluster.home / "socket"
-    if "," not in str(inside) and _fits(inside):
-        inside.mkdir(mode=0o700, exist_ok=True)
-        _give(cluster, inside)
-        return inside
-    if pointer.exists():
-        known = Path(pointer.read_text().rstrip("\n"))
-        if _is_private(known, cluster):
-            return known
-    for parent in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108  # mkdtemp below is private
-        if parent and os.access(parent, os.W_OK) and _fits(Path(parent) / "charging-hub-xxxxxxxx"):
-            made = Path(tempfile.mkdtemp(prefix="charging-hub-", dir=parent))
-            _give(cluster, made)
-            write_private(pointer, f"{made}\n")
-            return made
-    raise PostgresProblem("failed", f"no folder with a path short enough for a socket; {inside}")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a 0600 file, whole or not at all, and make it durable."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename inside ``folder`` durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _launcher(identity: str) -> list[str]:
     return [sys.executable, "-I", "-S", pg_launch.__file__, identity]
 
 
 def _namespace_allowed() -> bool:
-    probe = subprocess.run(  # noqa: S603  # our own script
-        _launcher("namespace"), stderr=subprocess.DEVNULL, check=False
-    )
+    try:
+        probe = subprocess.run(  # noqa: S603  # our own script
+            _launcher("namespace"), stderr=subprocess.DEVNULL, check=False
+        )
+    except PermissionError:  # this user may not even run our interpreter again
+        return False
     return probe.returncode == 0
 
 
@@ -276,32 +231,20 @@ def _has_passwd_entry() -> bool:
 def _shared_copy() -> Path:
     """A copy of the binaries that ``nobody`` may read: ours may lie below a private home."""
     source = binaries()
+    package = source.parents[1]
     stamp = f"{(source / 'postgres').stat().st_mtime_ns}-{source}"
     name = f"postgres-{MAJOR}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
     target = SYSTEM_HOME / name
     if not target.exists():
         SYSTEM_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix="copy-", dir=SYSTEM_HOME))
-        shutil.copytree(source.parent, fresh / "tree")
-        (fresh / "tree").rename(target)
-        fresh.rmdir()
-    return target / "bin"
-
-
-def _fits(folder: Path) -> bool:
-    return len(os.fsencode(folder)) + len(_SOCKET_NAME) <= _SOCKET_LIMIT
-
-
-def _give(cluster: Cluster, folder: Path) -> None:
-    if cluster.identity == "nobody":
-        entry = pg_launch.stand_in()
-        os.chown(folder, entry.pw_uid, entry.pw_gid)
-
-
-def _is_private(folder: Path, cluster: Cluster) -> bool:
-    owner = pg_launch.stand_in().pw_uid if cluster.identity == "nobody" else os.geteuid()
-    try:
-        found = folder.lstat()
-    except OSError:
-        return False
-    return folder.is_dir() and found.st_uid == owner and found.st_mode & 0o77777 == 0o40700
+        # The programs look for their libraries at ../../../<package>.libs, where wheels put them.
+        libraries = package.with_name(f"{package.name}.libs")
+        for tree in (source.parent, libraries):
+            if tree.is_dir():
+                shutil.copytree(tree, fresh / tree.relative_to(package.parent))
+        for place in (fresh, *fresh.rglob("*")):
+            runs = place.is_dir() or place.parent.name == "bin"
+            place.chmod(0o755 if runs else 0o644)
+        fresh.rename(target)
+    return target / source.relative_to(package.parent)

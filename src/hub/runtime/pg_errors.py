@@ -23,6 +23,7 @@ Problem = Literal[
     "other_version",
     "read_only",
     "timeout",
+    "unreachable",
 ]
 
 _REMEDIES: Final[dict[Problem, str]] = {
@@ -42,6 +43,7 @@ _REMEDIES: Final[dict[Problem, str]] = {
     "its pg_dump into a new folder",
     "read_only": "make the folder writable for this user, or choose another HUB_DATA_DIR",
     "timeout": "wait and start again if the log named above shows recovery going on",
+    "unreachable": "restart the hub that uses this folder",
 }
 
 # Fragments of messages (always English: we run Postgres with LC_ALL=C), first match wins.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,16 +20,18 @@ from urllib.parse import quote
 import psycopg
 
 from hub.kernel import new_secret
-from hub.runtime import pg_cluster
+from hub.runtime import pg_cluster, pg_process
+from hub.runtime.files import write_private
 from hub.runtime.locks import FileLock, HubLock, HubRunning
 from hub.runtime.pg_cluster import DATABASE, FLEETING, OWNER, Cluster, binaries
 from hub.runtime.pg_errors import PostgresProblem, diagnose, explained
+from hub.runtime.pg_socket import clear_socket, drop_socket_folder, socket_folder
 
 __all__ = ["EmbeddedPostgres", "HubLock", "HubRunning", "PostgresProblem", "binaries"]
 
 START_LIMIT: Final = 300.0
 STOP_LIMIT: Final = 300.0
-_LOG_LIMIT: Final = 16 << 20
+_PATIENCE: Final = 3.0
 
 
 def _quiet(_: str) -> None:
@@ -126,10 +127,17 @@ class EmbeddedPostgres:
                 self._launch(cluster)
                 self._await_ready(cluster, deadline)
             self._create_database(cluster)
-        except BaseException:
-            self._using.release()
+        except BaseException as error:
+            self._give_up(cluster, error)
             raise
         return self.url
+
+    def _give_up(self, cluster: Cluster, error: BaseException) -> None:
+        """Leave no server behind that nobody uses, unless it only needs more time to recover."""
+        self._using.release()
+        late = isinstance(error, PostgresProblem) and error.problem == "timeout"
+        if self._child is not None and not late and self._using.is_free():
+            self._bring_down(cluster)
 
     def _password(self, cluster: Cluster) -> str:
         path = self.data_dir / "postgres.password"
@@ -138,11 +146,11 @@ class EmbeddedPostgres:
         if cluster.pgdata.exists():
             raise PostgresProblem("missing_password", f"{path} is gone but its database is there")
         password = new_secret()
-        pg_cluster.write_private(path, password)
+        write_private(path, password)
         return password
 
     def _sockets(self, cluster: Cluster) -> Path:
-        return pg_cluster.socket_folder(cluster, self.data_dir / "postgres.socket")
+        return socket_folder(cluster, self.data_dir / "postgres.socket")
 
     def _url(self, cluster: Cluster, database: str) -> str:
         folder = quote(str(self._sockets(cluster)), safe="")
@@ -151,60 +159,51 @@ class EmbeddedPostgres:
     def _attached(self, cluster: Cluster, deadline: float) -> bool:
         """Join the server that runs; ``False`` once it turns out to be gone."""
         self._progress("joining the database that is running already")
+        patience = time.monotonic() + _PATIENCE
         while not self._answers(cluster):
             # Its last orphans may still be dying, or it may still be recovering.
             if self._running.is_free():
                 return False
+            if pg_process.is_ready(cluster) and time.monotonic() > patience:
+                self._end_unreachable(cluster)
+                return False
             self._pause(cluster, deadline)
         return True
+
+    def _end_unreachable(self, cluster: Cluster) -> None:
+        """End a server whose socket was taken away (a cleaner of temporary files), if unused."""
+        self._using.release()
+        if not self._using.is_free():
+            raise PostgresProblem("unreachable", f"{self._sockets(cluster)} lost its socket")
+        self._bring_down(cluster)
+        self._using.take(shared=True)
 
     def _launch(self, cluster: Cluster) -> None:
         self._clear_leftovers(cluster)
         sockets = self._sockets(cluster)
         pg_cluster.configure(cluster, sockets, self._settings)
-        log = cluster.log
-        if log.exists() and log.stat().st_size > _LOG_LIMIT:
-            log.replace(log.with_suffix(".log.1"))
-        self._log_start = log.stat().st_size if log.exists() else 0
+        self._log_start = pg_process.open_log(cluster)
         if not self._running.take():
             raise PostgresProblem("failed", f"{cluster.pgdata} came alive by itself")
-        # Descriptor 3 is the running lock: Postgres and its children hold it while they live.
-        actions = [
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-            (os.POSIX_SPAWN_DUP2, self._running.fileno(), 3),
-        ]
-        command = cluster.command("postgres", "-D", str(cluster.pgdata))
         try:
-            self._child = os.posix_spawn(
-                command[0], command, pg_cluster.environment(), file_actions=actions, setsid=True
-            )
+            self._child = pg_process.spawn(cluster, self._running)
         finally:
             self._running.release()
         self._progress("starting the database")
 
     def _clear_leftovers(self, cluster: Cluster) -> None:
         """Remove what a killed server left; refuse if a stranger serves the folder or socket."""
-        pid = _postmaster(cluster)
-        if pid is not None and _serves(pid, cluster.pgdata):
+        pid = pg_process.postmaster(cluster)
+        if pid is not None and pg_process.serves(pid, cluster.pgdata):
             raise PostgresProblem(
                 "busy_socket", f"process {pid}, not started by us, serves {cluster.pgdata}"
             )
-        place = self._sockets(cluster) / ".s.PGSQL.5432"
-        with socket.socket(socket.AF_UNIX) as probe, suppress(ConnectionError, FileNotFoundError):
-            probe.connect(str(place))
-            raise PostgresProblem("busy_socket", f"another program listens on {place}")
-        for left in (
-            cluster.pgdata / "postmaster.pid",
-            place,
-            place.with_name(place.name + ".lock"),
-        ):
-            left.unlink(missing_ok=True)
+        clear_socket(self._sockets(cluster))
+        (cluster.pgdata / "postmaster.pid").unlink(missing_ok=True)
 
     def _await_ready(self, cluster: Cluster, deadline: float) -> None:
         told = time.monotonic() + 2
-        while not (_is_ready(cluster) and self._answers(cluster)):
+        while not (pg_process.is_ready(cluster) and self._answers(cluster)):
             if self._gone():
                 raise diagnose(self._log_tail(cluster), what="it ended at once", log=cluster.log)
             if time.monotonic() > told:
@@ -241,20 +240,12 @@ class EmbeddedPostgres:
             known = connection.execute("select 1 from pg_database where datname = %s", [DATABASE])
             if known.fetchone() is None:
                 connection.execute(f"create database {DATABASE}")
-        pg_cluster.write_private(marker, "")
+        write_private(marker, "")
 
     def _gone(self) -> bool:
-        self._reap()
+        if self._child is not None and pg_process.reaped(self._child):
+            self._child = None
         return self._running.is_free()
-
-    def _reap(self) -> None:
-        """Collect our dead child, so that it does not linger as a zombie."""
-        if self._child is not None:
-            try:
-                if os.waitpid(self._child, os.WNOHANG)[0]:
-                    self._child = None
-            except ChildProcessError:
-                self._child = None
 
     def _log_tail(self, cluster: Cluster) -> str:
         with cluster.log.open("rb") as file:
@@ -262,39 +253,18 @@ class EmbeddedPostgres:
             return file.read(65536).decode(errors="replace")
 
     def _bring_down(self, cluster: Cluster) -> None:
-        pid = _postmaster(cluster)
-        if pid is not None and not self._running.is_free() and _serves(pid, cluster.pgdata):
+        pid = pg_process.postmaster(cluster)
+        if (
+            pid is not None
+            and not self._running.is_free()
+            and pg_process.serves(pid, cluster.pgdata)
+        ):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT if self._durable else signal.SIGQUIT)
         if not self._running.take(wait=STOP_LIMIT):
             raise PostgresProblem("timeout", f"process {pid} does not end (log: {cluster.log})")
         self._running.release()
-        if self._child is not None:
-            with suppress(ChildProcessError):
-                os.waitpid(self._child, 0)
-            self._child = None
-
-
-def _pid_lines(cluster: Cluster) -> list[str]:
-    try:
-        return (cluster.pgdata / "postmaster.pid").read_text().splitlines()
-    except FileNotFoundError:
-        return []
-
-
-def _postmaster(cluster: Cluster) -> int | None:
-    lines = _pid_lines(cluster)
-    return int(lines[0]) if lines and lines[0].isdigit() else None
-
-
-def _is_ready(cluster: Cluster) -> bool:
-    lines = _pid_lines(cluster)
-    return len(lines) > 7 and lines[7].strip() == "ready"
-
-
-def _serves(pid: int, pgdata: Path) -> bool:
-    """Whether that process lives in the data folder, as every Postgres process does."""
-    try:
-        return Path(f"/proc/{pid}/cwd").samefile(pgdata)
-    except OSError:
-        return False  # no such process, a zombie, or somebody else's
+        if pid is not None:
+            pg_process.reaped(pid, wait=True)
+        self._child = None
+        drop_socket_folder(self.data_dir / "postgres.socket")
