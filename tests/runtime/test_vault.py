@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import stat
 import threading
 from pathlib import Path
@@ -116,7 +115,7 @@ def test_keys_given_by_setting_need_no_file(tmp_path: Path) -> None:
     vault = Vault.of(tmp_path, given_keys)
     assert vault.key_id == Vault([NEW]).key_id
     assert vault.open(Vault([OLD]).seal(b"x", context="a"), context="a") == b"x"
-    assert not os.listdir(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
