@@ -20,5 +20,9 @@ def finite(value: Decimal | UnsetType) -> None:
 def tenths(value: Decimal | UnsetType) -> None:
     """As ``finite``, and refuse more than one decimal place (OCPP 1.6 section 7.14 ``limit``)."""
     finite(value)
-    if isinstance(value, Decimal) and (value * 10) % 1:
+    if not isinstance(value, Decimal):
+        return
+    _, digits, exponent = value.as_tuple()
+    surplus = -1 - int(exponent)
+    if surplus > 0 and any(digits[-surplus:]):
         raise ValueError("Expected `decimal` in steps of 0.1")
