@@ -50,3 +50,10 @@ async def client(wiring: Wiring) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as opened:
         yield opened
+
+
+@pytest.fixture
+async def admin(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """A caller with every scope."""
+    client.headers.update(bearer(BOOTSTRAP))
+    return client

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
-import pytest
 
 from hub.api.ports import Wiring
 from hub.parties.api_tokens import create_api_token, revoke_api_token, scopes_of
@@ -94,9 +92,3 @@ async def test_a_hub_without_its_database_is_not_ready_and_says_so(
     ready = await client.get("/readyz")
     assert (alive.status_code, ready.status_code) == (200, 503)
     assert ready.headers["content-type"] == "application/problem+json"
-
-
-@pytest.fixture
-async def admin(client: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
-    client.headers.update(bearer(BOOTSTRAP))
-    yield client

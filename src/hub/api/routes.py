@@ -6,9 +6,20 @@ from typing import Final
 
 from litestar.handlers import HTTPRouteHandler
 
-from hub.api import health, work
+from hub.api import commands, health, stations, work
 
 HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
+    stations.list_stations,
+    stations.create_station,
+    stations.get_station,
+    stations.approve,
+    stations.refuse,
+    stations.list_variables,
+    stations.list_reservations,
+    stations.list_charging_profiles,
+    commands.send,
+    commands.list_commands,
+    commands.get_command,
     work.list_dead_jobs,
     work.replay_dead_job,
     work.drop_dead_job,
