@@ -1,8 +1,8 @@
 """Runs the migrations over one plain connection that ``hub.runtime.migrate`` names."""
 
 from alembic import context
-from sqlalchemy import create_engine, pool
 from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import create_engine, pool
 
 url = context.config.attributes["url"]
 engine = create_engine(

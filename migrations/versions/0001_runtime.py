@@ -1,4 +1,4 @@
-"""Roles, tenants, events, jobs: what every later table leans on. Not reversible (it is the floor)."""
+"""Roles, tenants, events, jobs: what every later table leans on. Not reversible."""
 
 from alembic import op
 

@@ -17,7 +17,7 @@ AuthorizationStatus = Literal[
     "Accepted", "Blocked", "ConcurrentTx", "Expired", "Invalid", "NoCredit",
     "NotAllowedTypeEVSE", "NotAtThisLocation", "NotAtThisTime", "Unknown",
 ]  # fmt: skip
-"""OCPP 2.0.1 AuthorizationStatusEnumType; 1.6 knows Accepted, Blocked, Expired, Invalid, ConcurrentTx."""
+"""OCPP 2.0.1 AuthorizationStatusEnumType (1.6 knows five of them)."""
 
 
 class IdToken(msgspec.Struct, frozen=True):

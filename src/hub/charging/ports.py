@@ -15,7 +15,7 @@ class AuthorityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     authorization_reference: str | None = None
 
 
-class AuthorityUnreachable(Exception):  # noqa: N818 - a port's outcome, caught by the authorizer
+class AuthorityUnreachable(Exception):
     """The eMSP did not answer in time or could not be reached."""
 
 

@@ -1,5 +1,6 @@
 """The floor every room stands on: settings, Postgres, the unit of work, events, jobs, live bus,
-secrets, outbound HTTP, telemetry. No word of charging here."""
+secrets, outbound HTTP, telemetry. No word of charging here.
+"""
 
 from hub.runtime.bus import Bus, LocalBus, Subscription
 from hub.runtime.clock import FastClock, SystemClock, clock_of

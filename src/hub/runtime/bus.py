@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, Self
 
 _QUEUE = 256
 
@@ -54,7 +54,7 @@ class Subscription:
         """Stop receiving."""
         self._bus.forget(self)
 
-    def __enter__(self) -> Subscription:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,4 +113,3 @@ class Wake:
             return
         finally:
             self._event.clear()
-

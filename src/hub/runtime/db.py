@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, LiteralString, TypeVar, cast
+from typing import Any, TypeVar
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -57,7 +57,7 @@ class Tx:
         """Execute a statement; returns the number of rows it touched."""
         connection = self._connection or await self._begin()
         async with connection.cursor(row_factory=tuple_row) as cursor:
-            await cursor.execute(cast("LiteralString", sql), params)
+            await cursor.execute(sql, params)
             return cursor.rowcount
 
     async def run_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
@@ -66,41 +66,41 @@ class Tx:
             return
         connection = self._connection or await self._begin()
         async with connection.cursor(row_factory=tuple_row) as cursor:
-            await cursor.executemany(cast("LiteralString", sql), rows)
+            await cursor.executemany(sql, rows)
 
     async def one(self, into: Callable[..., T], sql: str, *params: object) -> T | None:
         """The first row as ``into(**columns)``, or ``None``."""
         connection = self._connection or await self._begin()
         async with connection.cursor(row_factory=kwargs_row(into)) as cursor:
-            await cursor.execute(cast("LiteralString", sql), params)
+            await cursor.execute(sql, params)
             return await cursor.fetchone()
 
     async def all(self, into: Callable[..., T], sql: str, *params: object) -> list[T]:
         """Every row as ``into(**columns)``."""
         connection = self._connection or await self._begin()
         async with connection.cursor(row_factory=kwargs_row(into)) as cursor:
-            await cursor.execute(cast("LiteralString", sql), params)
+            await cursor.execute(sql, params)
             return await cursor.fetchall()
 
     async def row(self, sql: str, *params: object) -> tuple[Any, ...] | None:
         """The first row as a tuple, or ``None``."""
         connection = self._connection or await self._begin()
         async with connection.cursor(row_factory=tuple_row) as cursor:
-            await cursor.execute(cast("LiteralString", sql), params)
+            await cursor.execute(sql, params)
             return await cursor.fetchone()
 
     async def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         """Every row as a tuple."""
         connection = self._connection or await self._begin()
         async with connection.cursor(row_factory=tuple_row) as cursor:
-            await cursor.execute(cast("LiteralString", sql), params)
+            await cursor.execute(sql, params)
             return await cursor.fetchall()
 
     async def value(self, sql: str, *params: object) -> Any:
         """The first column of the first row, or ``None``."""
         connection = self._connection or await self._begin()
         async with connection.cursor(row_factory=scalar_row) as cursor:
-            await cursor.execute(cast("LiteralString", sql), params)
+            await cursor.execute(sql, params)
             return await cursor.fetchone()
 
     def emit(self, event: Event) -> None:
@@ -134,9 +134,7 @@ class Tx:
             raise DatabaseUnavailable from error
         self._connection = connection
         # One round trip: the tenant is an UUID, so it cannot carry SQL.
-        await connection.execute(
-            cast("LiteralString", f"BEGIN; SET LOCAL hub.tenant = '{self.tenant}'"), prepare=False
-        )
+        await connection.execute(f"BEGIN; SET LOCAL hub.tenant = '{self.tenant}'", prepare=False)
         return connection
 
     async def _write_events(self) -> None:

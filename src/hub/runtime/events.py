@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, kw_only=True):
     """Something that has happened, as a fact for rooms above. Payloads outlive a release."""
 
     version: ClassVar[int] = 1
@@ -35,7 +35,8 @@ class Retry(msgspec.Struct, frozen=True):
 
     def wait(self, failures: int) -> int:
         """Seconds to wait after ``failures`` failed attempts."""
-        return min(self.first * 2 ** min(failures - 1, 20), self.longest)
+        doublings = max(0, min(failures - 1, 20))
+        return min(self.first << doublings, self.longest)
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -35,15 +35,15 @@ class SchemaTooNew(HubError):
 
 
 def scripts() -> Path:
-    """The folder of the migrations: inside an installed package, or beside ``src`` in a checkout."""
+    """The folder of the migrations: in an installed package, or beside ``src`` in a checkout."""
     packed = Path(__file__).parents[1] / "_migrations"
     return packed if packed.is_dir() else Path(__file__).parents[3] / "migrations"
 
 
 def head() -> str:
     """The newest revision that this release carries."""
-    names = (found[1] for p in (scripts() / "versions").iterdir() if (found := _REVISION.match(p.name)))
-    return max(names)
+    files = (_REVISION.match(path.name) for path in (scripts() / "versions").iterdir())
+    return max(found[1] for found in files if found)
 
 
 def current(url: str) -> str:
