@@ -12,7 +12,7 @@ from hub.runtime import Tx
 _COLUMNS = "id, partner_id, country_code, party_id, role, name, website"
 
 
-class PartyTaken(HubError):  # noqa: N818 - named by what happened
+class PartyTaken(HubError):
     """A role that belongs to another platform already (impersonation, or a wrong invitation)."""
 
     code = "party_taken"
