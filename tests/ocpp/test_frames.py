@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,13 +27,13 @@ from hub.ocpp.wire16 import BootNotificationRequest
 BOTH = pytest.mark.parametrize("version", list(Version))
 
 
-def nested(depth):
+def nested(depth: Any) -> Any:
     """A CALL whose brackets nest ``depth`` deep, the frame's own included."""
     inner = depth - 2
     return b'[2,"1","DataTransfer",{"a":' + b"[" * (inner) + b"]" * (inner) + b"}]"
 
 
-def refused(frame, version):
+def refused(frame: Any, version: Any) -> Any:
     with pytest.raises(FrameError) as caught:
         split(frame, version)
     reply = encode_refusal(caught.value, version)
@@ -40,7 +41,7 @@ def refused(frame, version):
 
 
 @BOTH
-def test_a_call_keeps_its_payload_raw(version):
+def test_a_call_keeps_its_payload_raw(version: Any) -> None:
     call = split('[2,"19223201","Authorize",{ "idTag" : "A1" }]', version)
     assert isinstance(call, Call)
     assert (call.id, call.action, bytes(call.payload)) == (
@@ -51,7 +52,7 @@ def test_a_call_keeps_its_payload_raw(version):
 
 
 @BOTH
-def test_a_result_and_an_error_are_told_apart(version):
+def test_a_result_and_an_error_are_told_apart(version: Any) -> None:
     result = split(b'[3,"a",{"status":"Accepted"}]', version)
     error = split(b'[4,"a","NotSupported","no such thing",{"why":1}]', version)
     assert isinstance(result, CallResult)
@@ -62,21 +63,21 @@ def test_a_result_and_an_error_are_told_apart(version):
 
 
 @BOTH
-def test_a_call_error_without_its_last_elements_is_still_one(version):
+def test_a_call_error_without_its_last_elements_is_still_one(version: Any) -> None:
     error = split(b'[4,"a","GenericError"]', version)
     assert isinstance(error, CallError)
     assert (error.description, bytes(error.details)) == ("", b"{}")
 
 
 @BOTH
-def test_integer_message_ids_are_echoed_as_integers(version):
+def test_integer_message_ids_are_echoed_as_integers(version: Any) -> None:
     call = split('[2,42,"Heartbeat",{}]', version)
     assert isinstance(call, Call)
     assert encode_result(call.id, Raw(b"{}")) == b"[3,42,{}]"
 
 
 @BOTH
-def test_a_fifth_element_is_passed_over(version):
+def test_a_fifth_element_is_passed_over(version: Any) -> None:
     call = split('[2,"1","Heartbeat",{},{"signature":"x"}]', version)
     assert isinstance(call, Call)
     assert bytes(call.payload) == b"{}"
@@ -84,12 +85,12 @@ def test_a_fifth_element_is_passed_over(version):
 
 @BOTH
 @pytest.mark.parametrize("frame", ["", b"", "  \r\n", b"\n"])
-def test_quirk_45_empty_frames_mean_nothing(version, frame):
+def test_quirk_45_empty_frames_mean_nothing(version: Any, frame: Any) -> None:
     assert split(frame, version) is None
 
 
 @BOTH
-def test_quirk_45_binary_frames_are_read_as_utf8(version):
+def test_quirk_45_binary_frames_are_read_as_utf8(version: Any) -> None:
     call = split('[2,"1","DataTransfer",{"data":"grün"}]'.encode(), version)
     assert isinstance(call, Call)
     assert json.loads(bytes(call.payload)) == {"data": "grün"}
@@ -169,7 +170,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_a_malformed_frame_gets_the_call_error_of_its_version(name):
+def test_a_malformed_frame_gets_the_call_error_of_its_version(name: Any) -> None:
     frame, code16, code201, message_id = MALFORMED[name]
     for version, code in ((Version.V16, code16), (Version.V201, code201)):
         reply = refused(frame, version)
@@ -182,14 +183,14 @@ def test_a_malformed_frame_gets_the_call_error_of_its_version(name):
 
 
 @BOTH
-def test_a_text_frame_with_a_lone_surrogate_is_refused(version):
+def test_a_text_frame_with_a_lone_surrogate_is_refused(version: Any) -> None:
     assert refused('[2,"7","A",{"a":"\ud800"}]', version)[1] == "7"
 
 
 @pytest.mark.parametrize(
     ("version", "limit"), [(Version.V16, 256 * 1024), (Version.V201, 1024 * 1024)]
 )
-def test_frames_up_to_the_limit_are_read_and_longer_ones_refused(version, limit):
+def test_frames_up_to_the_limit_are_read_and_longer_ones_refused(version: Any, limit: Any) -> None:
     head, tail = b'[2,"9","DataTransfer",{"data":"', b'"}]'
     fits = head + b"x" * (limit - len(head) - len(tail)) + tail
     assert isinstance(split(fits, version), Call)
@@ -198,7 +199,7 @@ def test_frames_up_to_the_limit_are_read_and_longer_ones_refused(version, limit)
 
 
 @BOTH
-def test_nesting_up_to_the_limit_is_read(version):
+def test_nesting_up_to_the_limit_is_read(version: Any) -> None:
     assert isinstance(split(nested(32), version), Call)
     many = b'[2,"1","A",{"a":[' + b",".join([b'{"[":["]","\\"{"]}'] * 200) + b"]}]"
     assert isinstance(split(many, version), Call)
@@ -206,7 +207,7 @@ def test_nesting_up_to_the_limit_is_read(version):
 
 @BOTH
 @pytest.mark.parametrize("unit", [b"[]", b"[{}]", b'{"a":[[["["]]]}', b'"\\"["'])
-def test_a_large_frame_of_many_brackets_is_judged_quickly(version, unit):
+def test_a_large_frame_of_many_brackets_is_judged_quickly(version: Any, unit: Any) -> None:
     size = RULES[version].max_bytes - 100
     frame = b'[2,"1","A",[' + b",".join([unit] * (size // (len(unit) + 1))) + b"]]"
     start = time.process_time()
@@ -214,7 +215,7 @@ def test_a_large_frame_of_many_brackets_is_judged_quickly(version, unit):
     assert time.process_time() - start < 0.5
 
 
-def test_the_spelling_of_error_codes_follows_the_version():
+def test_the_spelling_of_error_codes_follows_the_version() -> None:
     assert b"OccurenceConstraintViolation" in encode_error(
         "1", Fault.OCCURRENCE, "", version=Version.V16
     )
@@ -224,7 +225,7 @@ def test_the_spelling_of_error_codes_follows_the_version():
 
 
 @BOTH
-def test_every_fault_has_a_code_the_reference_package_knows(version):
+def test_every_fault_has_a_code_the_reference_package_knows(version: Any) -> None:
     from ocpp import exceptions
 
     published = {
@@ -238,12 +239,12 @@ def test_every_fault_has_a_code_the_reference_package_knows(version):
         assert code in published | (only_201 if version is Version.V201 else set())
 
 
-def test_an_error_description_is_at_most_255_characters():
+def test_an_error_description_is_at_most_255_characters() -> None:
     sent = json.loads(encode_error("1", Fault.GENERIC, "ü" * 400, version=Version.V201))
     assert sent == [4, "1", "GenericError", "ü" * 255, {}]
 
 
-def test_frames_go_out_compact_and_in_the_schemas_order():
+def test_frames_go_out_compact_and_in_the_schemas_order() -> None:
     boot = BootNotificationRequest(
         firmwareVersion="1.0", chargePointModel="M", chargePointVendor="V"
     )
@@ -266,7 +267,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from(list(Version)), st.booleans())
-def test_any_json_is_a_frame_or_a_frame_error(value, version, ascii_only):
+def test_any_json_is_a_frame_or_a_frame_error(value: Any, version: Any, ascii_only: Any) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
     try:
         split(text, version)
@@ -276,7 +277,7 @@ def test_any_json_is_a_frame_or_a_frame_error(value, version, ascii_only):
 
 
 @given(st.binary(max_size=200), st.sampled_from(list(Version)))
-def test_any_bytes_are_a_frame_or_a_frame_error(noise, version):
+def test_any_bytes_are_a_frame_or_a_frame_error(noise: Any, version: Any) -> None:
     for frame in (noise, b'[2,"1","A",' + noise, b'[2,"1","A",' + b"[" * 40 + noise):
         try:
             split(frame, version)
@@ -285,10 +286,10 @@ def test_any_bytes_are_a_frame_or_a_frame_error(noise, version):
 
 
 @given(JSON)
-def test_the_depth_limit_counts_brackets_outside_texts_only(value):
+def test_the_depth_limit_counts_brackets_outside_texts_only(value: Any) -> None:
     frame = json.dumps([2, "1", "A", {"a": value, "pad": [[]] * 40}])
 
-    def depth(part):
+    def depth(part: Any) -> Any:
         if isinstance(part, dict):
             part = list(part.values())
         return 1 + max(map(depth, part), default=0) if isinstance(part, list) else 0

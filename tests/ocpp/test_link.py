@@ -3,6 +3,7 @@
 import itertools
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -30,7 +31,7 @@ from hub.ocpp.replies import ReplyCache
 from hub.ocpp.versions import Fault, Version
 
 
-def a_link(version=Version.V16, capacity=64, replies=None):
+def a_link(version: Any = Version.V16, capacity: Any = 64, replies: Any = None) -> Any:
     ids = itertools.count(1)
     return Link(
         version,
@@ -40,7 +41,13 @@ def a_link(version=Version.V16, capacity=64, replies=None):
     )
 
 
-def an_ask(ref="r", priority=Priority.CONFIGURE, expires=100.0, patience=30.0, action="Reset"):
+def an_ask(
+    ref: Any = "r",
+    priority: Any = Priority.CONFIGURE,
+    expires: Any = 100.0,
+    patience: Any = 30.0,
+    action: Any = "Reset",
+) -> Any:
     return Ask(
         ref=ref,
         action=action,
@@ -51,7 +58,7 @@ def an_ask(ref="r", priority=Priority.CONFIGURE, expires=100.0, patience=30.0, a
     )
 
 
-def test_our_call_is_answered_by_its_message_id():
+def test_our_call_is_answered_by_its_message_id() -> None:
     link, ask = a_link(), an_ask()
     link.submit(ask)
     assert link.next_frame(0) == b'[2,"c1","Reset",{"type":"Soft"}]'
@@ -61,7 +68,7 @@ def test_our_call_is_answered_by_its_message_id():
     assert bytes(answered.payload) == b'{"status":"Accepted"}'
 
 
-def test_a_second_call_waits_for_the_answer_to_the_first():
+def test_a_second_call_waits_for_the_answer_to_the_first() -> None:
     link = a_link()
     link.submit(an_ask("first"))
     link.submit(an_ask("second"))
@@ -72,7 +79,7 @@ def test_a_second_call_waits_for_the_answer_to_the_first():
     assert link.open.ref == "second"
 
 
-def test_a_call_error_is_a_normal_outcome():
+def test_a_call_error_is_a_normal_outcome() -> None:
     link, ask = a_link(), an_ask()
     link.submit(ask)
     link.next_frame(0)
@@ -81,7 +88,7 @@ def test_a_call_error_is_a_normal_outcome():
     assert link.open is None
 
 
-def test_an_unreadable_answer_to_our_call_refuses_it():
+def test_an_unreadable_answer_to_our_call_refuses_it() -> None:
     link, ask = a_link(), an_ask()
     link.submit(ask)
     link.next_frame(0)
@@ -90,7 +97,7 @@ def test_an_unreadable_answer_to_our_call_refuses_it():
     assert (refused.ask, refused.code) == (ask, "FormatViolation")
 
 
-def test_quirk_44_answers_to_nothing_are_dropped_and_counted():
+def test_quirk_44_answers_to_nothing_are_dropped_and_counted() -> None:
     link = a_link()
     link.submit(an_ask(patience=5))
     link.next_frame(0)
@@ -105,7 +112,7 @@ def test_quirk_44_answers_to_nothing_are_dropped_and_counted():
     assert link.counts == {"unknown": 2, "late": 1, "duplicate": 1}
 
 
-def test_a_stop_overtakes_what_waits():
+def test_a_stop_overtakes_what_waits() -> None:
     link = a_link()
     for ref, priority in (
         ("report", 4),
@@ -122,7 +129,7 @@ def test_a_stop_overtakes_what_waits():
     assert order == ["stop", "start", "start 2", "report", "report 2"]
 
 
-def test_a_full_queue_gives_its_last_place_to_a_more_urgent_call_only():
+def test_a_full_queue_gives_its_last_place_to_a_more_urgent_call_only() -> None:
     link = a_link(capacity=2)
     link.submit(an_ask("report", Priority.REPORT))
     link.submit(an_ask("report 2", Priority.REPORT))
@@ -134,7 +141,7 @@ def test_a_full_queue_gives_its_last_place_to_a_more_urgent_call_only():
     assert link.waiting == 2
 
 
-def test_a_call_whose_turn_comes_too_late_is_never_sent():
+def test_a_call_whose_turn_comes_too_late_is_never_sent() -> None:
     link = a_link()
     link.submit(an_ask("slow", patience=50))
     link.next_frame(0)
@@ -148,7 +155,7 @@ def test_a_call_whose_turn_comes_too_late_is_never_sent():
     assert link.wake_at() is None
 
 
-def test_closing_tells_what_was_sent_from_what_was_not():
+def test_closing_tells_what_was_sent_from_what_was_not() -> None:
     link = a_link()
     link.submit(an_ask("sent"))
     link.submit(an_ask("kept"))
@@ -157,7 +164,7 @@ def test_closing_tells_what_was_sent_from_what_was_not():
     assert link.close() == []
 
 
-def test_calls_may_cross():
+def test_calls_may_cross() -> None:
     link = a_link()
     link.submit(an_ask())
     link.next_frame(0)
@@ -169,7 +176,7 @@ def test_calls_may_cross():
 METERS = '[2,"1","MeterValues",{"connectorId":1}]'
 
 
-def test_quirk_2_a_call_sent_again_gets_the_same_bytes():
+def test_quirk_2_a_call_sent_again_gets_the_same_bytes() -> None:
     link = a_link()
     first = link.receive(METERS, 0).call
     sent = link.answer(first, Raw(b"{}"), 0)
@@ -178,7 +185,7 @@ def test_quirk_2_a_call_sent_again_gets_the_same_bytes():
     assert link.counts["repeated"] == 1
 
 
-def test_a_call_sent_again_while_in_work_is_not_handled_twice():
+def test_a_call_sent_again_while_in_work_is_not_handled_twice() -> None:
     link = a_link()
     first = link.receive(METERS, 0).call
     assert link.receive(METERS, 1) == Repeated(first, None)
@@ -186,7 +193,7 @@ def test_a_call_sent_again_while_in_work_is_not_handled_twice():
     assert isinstance(link.receive(METERS, 3), Repeated)
 
 
-def test_a_call_sent_again_after_a_reconnect_gets_the_same_bytes():
+def test_a_call_sent_again_after_a_reconnect_gets_the_same_bytes() -> None:
     replies = ReplyCache()
     before, after = a_link(replies=replies), a_link(replies=replies)
     sent = before.answer(before.receive(METERS, 0).call, Raw(b"{}"), 0)
@@ -201,35 +208,35 @@ def test_a_call_sent_again_after_a_reconnect_gets_the_same_bytes():
         '[2,1,"MeterValues",{"connectorId":1}]',
     ],
 )
-def test_peer_defect_f_the_same_id_with_anything_else_is_a_new_message(other):
+def test_peer_defect_f_the_same_id_with_anything_else_is_a_new_message(other: Any) -> None:
     link = a_link()
     link.answer(link.receive(METERS, 0).call, Raw(b"{}"), 0)
     assert isinstance(link.receive(other, 1), Arrived)
 
 
 @pytest.mark.parametrize("action", ["Heartbeat", "BootNotification"])
-def test_answers_about_now_are_never_replayed(action):
+def test_answers_about_now_are_never_replayed(action: Any) -> None:
     link = a_link()
     frame = f'[2,"1","{action}",{{}}]'
     link.answer(link.receive(frame, 0).call, Raw(b'{"currentTime":"t"}'), 0)
     assert isinstance(link.receive(frame, 1), Arrived)
 
 
-def test_quirk_3_a_boot_forgets_the_answers_before_it():
+def test_quirk_3_a_boot_forgets_the_answers_before_it() -> None:
     link = a_link()
     link.answer(link.receive(METERS, 0).call, Raw(b"{}"), 0)
     link.answer(link.receive('[2,"0","BootNotification",{}]', 1).call, Raw(b"{}"), 1)
     assert isinstance(link.receive(METERS, 2), Arrived)
 
 
-def test_a_refused_call_is_handled_afresh_when_sent_again():
+def test_a_refused_call_is_handled_afresh_when_sent_again() -> None:
     link = a_link()
     refusal = link.refuse(link.receive(METERS, 0).call, Fault.SECURITY, "not booted")
     assert json.loads(refusal) == [4, "1", "SecurityError", "not booted", {}]
     assert isinstance(link.receive(METERS, 1), Arrived)
 
 
-def test_answers_are_forgotten_by_age_and_over_capacity():
+def test_answers_are_forgotten_by_age_and_over_capacity() -> None:
     replies = ReplyCache(capacity=3, max_age=60)
     link = a_link(replies=replies)
     frames = [f'[2,"{n}","MeterValues",{{}}]' for n in range(5)]
@@ -241,13 +248,13 @@ def test_answers_are_forgotten_by_age_and_over_capacity():
     assert isinstance(link.receive(frames[2], 61), Arrived)
 
 
-def test_a_malformed_call_brings_the_error_to_send():
+def test_a_malformed_call_brings_the_error_to_send() -> None:
     malformed = a_link(Version.V201).receive('[2,"9"]', 0)
     assert isinstance(malformed, Malformed)
     assert json.loads(malformed.reply)[:3] == [4, "9", "RpcFrameworkError"]
 
 
-def test_an_empty_frame_is_counted_and_nothing_more():
+def test_an_empty_frame_is_counted_and_nothing_more() -> None:
     link = a_link()
     assert link.receive("", 0) is None
     assert link.counts == {"empty": 1}
@@ -275,7 +282,7 @@ class LinkMachine(RuleBasedStateMachine):
 
     CAPACITY = 4
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
         self.link = a_link(capacity=self.CAPACITY)
@@ -286,7 +293,7 @@ class LinkMachine(RuleBasedStateMachine):
         self.heard = []
         self.ids = 0
 
-    def settle(self, event):
+    def settle(self, event: Any) -> None:
         self.asks[event.ask.ref].outcomes.append(event)
 
     @rule(
@@ -294,7 +301,7 @@ class LinkMachine(RuleBasedStateMachine):
         life=st.integers(1, 20),
         patience=st.integers(1, 20),
     )
-    def submit(self, priority, life, patience):
+    def submit(self, priority: Any, life: Any, patience: Any) -> None:
         ref = f"r{len(self.asks)}"
         ask = an_ask(ref, priority, self.now + life, patience)
         worst = max((a.priority for a in self.waiting), default=None)
@@ -314,7 +321,7 @@ class LinkMachine(RuleBasedStateMachine):
         self.waiting.append(ask)
 
     @rule()
-    def send(self):
+    def send(self) -> None:
         frame = self.link.next_frame(self.now)
         alive = [a for a in self.waiting if a.expires > self.now]
         if self.open or not alive:
@@ -328,7 +335,7 @@ class LinkMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.open)
     @rule(kind=st.sampled_from(["result", "error", "broken"]))
-    def station_answers(self, kind):
+    def station_answers(self, kind: Any) -> None:
         message_id, ask, _ = self.open
         frame = {
             "result": f'[3,"{message_id}",{{"for":"{ask.ref}"}}]',
@@ -346,19 +353,19 @@ class LinkMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.retired)
     @rule(data=st.data())
-    def station_answers_again(self, data):
+    def station_answers_again(self, data: Any) -> None:
         message_id = data.draw(st.sampled_from(self.retired[-20:]))
         event = self.link.receive(f'[3,"{message_id}",{{}}]', self.now)
         assert isinstance(event, Stray)
         assert event.reason in {"late", "duplicate"}
 
     @rule(message_id=st.sampled_from(["x", 0, "c0", "c999999"]))
-    def station_answers_nothing(self, message_id):
+    def station_answers_nothing(self, message_id: Any) -> None:
         event = self.link.receive(json.dumps([3, message_id, {}]), self.now)
         assert event == Stray(message_id, "unknown")
 
     @rule(seconds=st.integers(1, 15))
-    def time_passes(self, seconds):
+    def time_passes(self, seconds: Any) -> None:
         self.now += seconds
         wake = self.link.wake_at()
         over = self.link.due(self.now)
@@ -378,7 +385,7 @@ class LinkMachine(RuleBasedStateMachine):
         action=st.sampled_from(["MeterValues", "StatusNotification"]),
         connector=st.integers(1, 2),
     )
-    def station_calls(self, message_id, action, connector):
+    def station_calls(self, message_id: Any, action: Any, connector: Any) -> None:
         frame = json.dumps([2, message_id, action, {"connectorId": connector}])
         known = next((h for h in self.heard if h.frame == frame), None)
         event = self.link.receive(frame, self.now)
@@ -391,7 +398,7 @@ class LinkMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: any(h.reply is None for h in self.heard))
     @rule(data=st.data(), refuse=st.booleans())
-    def we_answer(self, data, refuse):
+    def we_answer(self, data: Any, refuse: Any) -> None:
         heard = data.draw(st.sampled_from([h for h in self.heard if h.reply is None]))
         call = a_link().receive(heard.frame, 0).call
         if refuse:
@@ -403,7 +410,7 @@ class LinkMachine(RuleBasedStateMachine):
             assert json.loads(heard.reply)[:2] == [3, call.id]
 
     @rule()
-    def station_reconnects(self):
+    def station_reconnects(self) -> None:
         lost = self.link.close()
         for event in lost:
             assert event.sent == (self.open is not None and self.open[1] is event.ask)
@@ -414,13 +421,13 @@ class LinkMachine(RuleBasedStateMachine):
         self.heard = [h for h in self.heard if h.reply is not None]
 
     @invariant()
-    def every_call_of_ours_waits_is_open_or_has_one_outcome(self):
+    def every_call_of_ours_waits_is_open_or_has_one_outcome(self) -> None:
         for ref, sent in self.asks.items():
             alive = sent.ask in self.waiting or (self.open and self.open[1] is sent.ask)
             assert len(sent.outcomes) == (0 if alive else 1), ref
 
     @invariant()
-    def the_queue_is_bounded_and_one_call_is_open_at_most(self):
+    def the_queue_is_bounded_and_one_call_is_open_at_most(self) -> None:
         assert self.link.waiting == len(self.waiting) <= self.CAPACITY
         assert self.link.open is (self.open[1] if self.open else None)
 

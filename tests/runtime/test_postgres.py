@@ -410,6 +410,8 @@ def test_a_server_whose_socket_was_cleaned_away_is_started_anew(
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "hub").write_text("not a folder")
     assert refused(tmp_path / "hub").problem == "read_only"
+    with pytest.raises(PostgresProblem, match="HUB_DATA_DIR"):
+        HubLock(tmp_path / "hub").acquire()
 
 
 def as_nobody() -> list[str]:

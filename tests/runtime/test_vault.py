@@ -136,3 +136,9 @@ def test_an_empty_key_file_is_not_silently_replaced(tmp_path: Path) -> None:
     (tmp_path / "secret.key").touch(mode=0o600)
     with pytest.raises(BadKey, match="backup"):
         Vault.of(tmp_path)
+
+
+def test_a_place_where_no_key_file_can_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "hub").write_text("a file, not a folder")
+    with pytest.raises(BadKey, match=r"hub/secret\.key"):
+        Vault.of(tmp_path / "hub")

@@ -57,6 +57,7 @@ _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _STRING = re.compile(rb'"[^"]*"')
 _NEST = bytes.maketrans(b"{}", b"[]")
 _NOT_NEST = bytes(set(range(256)) - set(b'[]{}"'))
+_NOT_OPEN = bytes(set(range(256)) - set(b"[{"))
 _NUL = rb"\u0000"
 _DESCRIPTION = 255
 
@@ -71,13 +72,17 @@ def split(frame: bytes | str, version: Version) -> Frame | None:
     raw = _octets(frame, rules)
     if not raw or raw.isspace():
         return None
-    if raw.count(b"[") + raw.count(b"{") > rules.max_depth:
+    if len(raw.translate(None, _NOT_OPEN)) > rules.max_depth:
         _refuse_depth(raw, rules)
     try:
         found = _FRAME.decode(raw)
     except msgspec.MsgspecError:
         raise _diagnose(raw, rules) from None
-    if _NUL in raw and "\0" in f"{found.id}{found.action if isinstance(found, Call) else ''}":
+    if (
+        b"\\" in raw
+        and _NUL in raw
+        and "\0" in f"{found.id}{found.action if isinstance(found, Call) else ''}"
+    ):
         raise _frame_error(rules, Fault.RPC_FRAMEWORK, "a message id or action holds NUL", raw)
     return found
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from msgspec import UnsetType
-
-_MAX_MAGNITUDE = 32
+from msgspec import UNSET, UnsetType
 
 
 def finite(value: Decimal | UnsetType) -> None:
     """Refuse NaN, infinities and magnitudes beyond 10^±32 with ``ValueError``."""
-    if isinstance(value, Decimal) and not (
-        value.is_finite() and -_MAX_MAGNITUDE <= value.adjusted() <= _MAX_MAGNITUDE
-    ):
+    if value is not UNSET and not (value.is_finite() and -33 < value.adjusted() < 33):
         raise ValueError("Number out of range")
 
 
 def tenths(value: Decimal | UnsetType) -> None:
     """As ``finite``, and refuse more than one decimal place (OCPP 1.6 section 7.14 ``limit``)."""
     finite(value)
-    if not isinstance(value, Decimal):
+    if value is UNSET:
         return
     _, digits, exponent = value.as_tuple()
     surplus = -1 - int(exponent)

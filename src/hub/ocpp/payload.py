@@ -5,7 +5,6 @@ The one place that knows which fault a failed reading is; versions spell it.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -17,6 +16,8 @@ from hub.ocpp.lenient import Deviation, soften
 from hub.ocpp.versions import Fault
 
 S = TypeVar("S", bound=Struct)
+
+_DECODERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {}
 
 _NUL = rb"\u0000"
 
@@ -65,12 +66,13 @@ def read_strictly(kind: type[S], payload: Raw | bytes) -> S:
     64 bits, numbers beyond 10^±32 and times that are not RFC 3339 with an offset.
     """
     try:
-        found: S = _decoder(kind).decode(payload)
+        found: S = (_DECODERS.get(kind) or _decoder(kind)).decode(payload)
     except msgspec.ValidationError as error:
         raise payload_error(error) from None
     except msgspec.DecodeError as error:
         raise PayloadError(Fault.FORMAT, str(error)) from None
-    if _NUL in bytes(payload) and _holds_nul(payload):
+    body = bytes(payload)
+    if b"\\" in body and _NUL in body and _holds_nul(body):
         raise PayloadError(Fault.PROPERTY, "holds a NUL character")
     return found
 
@@ -97,12 +99,11 @@ def payload_error(error: msgspec.ValidationError) -> PayloadError:
     return PayloadError(fault, reason, path)
 
 
-@cache
 def _decoder(kind: type[Struct]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
+    return _DECODERS.setdefault(kind, msgspec.json.Decoder(kind))
 
 
-def _holds_nul(payload: Raw | bytes) -> bool:
+def _holds_nul(payload: bytes) -> bool:
     """Whether a text really holds NUL, and not a backslash followed by ``u0000``."""
     pending = [msgspec.json.decode(payload)]
     while pending:

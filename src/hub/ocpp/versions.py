@@ -16,6 +16,8 @@ class Version(StrEnum):
     V16 = "ocpp1.6"
     V201 = "ocpp2.0.1"
 
+    __hash__ = str.__hash__  # an Enum's own hash runs in Python, once per frame
+
 
 class Fault(StrEnum):
     """Why a CALL is refused, before it is spelt the way a version spells it."""

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from hub.kernel import HubError
+from hub.runtime.pg_errors import explained
 
 
 class HubRunning(HubError):
@@ -93,12 +94,13 @@ class HubLock:
         self._lock = FileLock(data_dir / "hub.lock")
 
     def acquire(self) -> None:
-        """Take the folder, or raise ``HubRunning`` at once."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self._lock.take():
-            raise HubRunning(self._folder, self._lock.path.read_text().strip())
-        os.ftruncate(self._lock.fileno(), 0)
-        os.pwrite(self._lock.fileno(), f"{os.getpid()}\n".encode(), 0)
+        """Take the folder, or raise ``HubRunning`` (``PostgresProblem`` if it is unusable)."""
+        with explained(self._folder):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._lock.take():
+                raise HubRunning(self._folder, self._lock.path.read_text().strip())
+            os.ftruncate(self._lock.fileno(), 0)
+            os.pwrite(self._lock.fileno(), f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Give the folder back."""

@@ -85,7 +85,7 @@ class PostgresProblem(HubError):
         self.detail = detail
 
     def __str__(self) -> str:
-        return f"embedded Postgres: {self.detail}; {_REMEDIES[self.problem]}"
+        return f"{self.detail}; {_REMEDIES[self.problem]}"
 
 
 def diagnose(output: str, *, what: str, log: Path) -> PostgresProblem:

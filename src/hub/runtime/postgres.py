@@ -67,6 +67,7 @@ class EmbeddedPostgres:
         self._cluster: Cluster | None = None
         self._child: int | None = None
         self._log_start = 0
+        self._known_url = ""
 
     def start(self) -> str:
         """Make the database if there is none, start it if it is not running; its owner's URL."""
@@ -99,8 +100,8 @@ class EmbeddedPostgres:
     @property
     def url(self) -> str:
         """The owner's URL; only once started."""
-        assert self._cluster is not None, "start() comes first"
-        return self._url(self._cluster, DATABASE)
+        assert self._known_url, "start() comes first"
+        return self._known_url
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -130,7 +131,8 @@ class EmbeddedPostgres:
         except BaseException as error:
             self._give_up(cluster, error)
             raise
-        return self.url
+        self._known_url = self._url(cluster, DATABASE)
+        return self._known_url
 
     def _give_up(self, cluster: Cluster, error: BaseException) -> None:
         """Leave no server behind that nobody uses, unless it only needs more time to recover."""
@@ -205,7 +207,9 @@ class EmbeddedPostgres:
         told = time.monotonic() + 2
         while not (pg_process.is_ready(cluster) and self._answers(cluster)):
             if self._gone():
-                raise diagnose(self._log_tail(cluster), what="it ended at once", log=cluster.log)
+                raise diagnose(
+                    self._log_tail(cluster), what="the embedded Postgres ended", log=cluster.log
+                )
             if time.monotonic() > told:
                 self._progress("the database is recovering after a crash, please wait")
                 told = time.monotonic() + 10
@@ -214,7 +218,8 @@ class EmbeddedPostgres:
     def _pause(self, cluster: Cluster, deadline: float) -> None:
         if time.monotonic() > deadline:
             raise PostgresProblem(
-                "timeout", f"no answer within {self._limit:.0f} s (log: {cluster.log})"
+                "timeout",
+                f"the embedded Postgres gave no answer within {self._limit:.0f} s (log: {cluster.log})",
             )
         time.sleep(0.01)
 

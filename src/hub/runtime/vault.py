@@ -107,11 +107,10 @@ class Vault:
         if secret_key.strip():
             return cls(_parsed(secret_key, "HUB_SECRET_KEY"))
         path = data_dir / KEY_FILE
-        if not path.exists():
-            _make_key_file(path)
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise BadKey(str(path), "others may read it; run chmod 600 on it and rotate the key")
-        return cls(_parsed(path.read_text(), str(path)))
+        try:
+            return cls(_parsed(_read_key_file(path), str(path)))
+        except OSError as error:
+            raise BadKey(str(path), error.strerror or str(error)) from error
 
     @property
     def key_id(self) -> str:
@@ -179,6 +178,14 @@ def _parsed(text: str, source: str) -> list[bytes]:
     if not keys:
         raise BadKey(source, "holds no key; restore it from a backup")
     return keys
+
+
+def _read_key_file(path: Path) -> str:
+    if not path.exists():
+        _make_key_file(path)
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise BadKey(str(path), "others may read it; run chmod 600 on it and rotate the key")
+    return path.read_text()
 
 
 def _make_key_file(path: Path) -> None:
