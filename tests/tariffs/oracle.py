@@ -48,8 +48,16 @@ def cost(tariff: Tariff, periods: Sequence[Period], zone: str) -> tuple[Fraction
             state = (middle, middle - base, at, power, current)
             part = wh * (high - low) / (end - start)
             who = "reserved" if reserved else "session"
-            for dimension, amount in (("ENERGY", part), ("TIME", high - low), ("FLAT", Fraction(1))):
-                name = "PARKING_TIME" if dimension == "TIME" and period.kind == "PARKING" else dimension
+            for dimension, amount in (
+                ("ENERGY", part),
+                ("TIME", high - low),
+                ("FLAT", Fraction(1)),
+            ):
+                name = (
+                    "PARKING_TIME"
+                    if dimension == "TIME" and period.kind == "PARKING"
+                    else dimension
+                )
                 if reserved and name == "ENERGY":
                     continue
                 found = _find(tariff, period.kind, name, state, zone)

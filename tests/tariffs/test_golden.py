@@ -36,10 +36,19 @@ COMPLEX = tariff(
     element(comp("TIME", "1.00", "20", 900), max_current=32),
     element(comp("TIME", "2.00", "20", 600), min_current=32, day_of_week=WEEK),
     element(comp("TIME", "1.25", "20", 600), min_current=32, day_of_week=["SATURDAY", "SUNDAY"]),
-    element(comp("PARKING_TIME", "5", "10", 300), start_time="09:00", end_time="18:00", day_of_week=WEEK),
-    element(comp("PARKING_TIME", "6", "10", 300), start_time="10:00", end_time="17:00", day_of_week=["SATURDAY"]),
+    element(
+        comp("PARKING_TIME", "5", "10", 300), start_time="09:00", end_time="18:00", day_of_week=WEEK
+    ),
+    element(
+        comp("PARKING_TIME", "6", "10", 300),
+        start_time="10:00",
+        end_time="17:00",
+        day_of_week=["SATURDAY"],
+    ),
 )
-RESERVE_5 = tariff(element(comp("TIME", "5", "20", 60), reservation="RESERVATION"), element(START, KWH))
+RESERVE_5 = tariff(
+    element(comp("TIME", "5", "20", 60), reservation="RESERVATION"), element(START, KWH)
+)
 RESERVE_2_5 = tariff(
     element(comp("FLAT", "2", "20"), comp("TIME", "5", "20", 300), reservation="RESERVATION"),
     element(START, KWH),
@@ -55,8 +64,18 @@ EXPIRE_TIME = tariff(
     element(START, KWH),
 )
 STEPS = tariff(
-    element(comp("TIME", "1.2", step=1800), comp("PARKING_TIME", "1", step=900), start_time="00:00", end_time="17:00"),
-    element(comp("TIME", "2.4", step=900), comp("PARKING_TIME", "1", step=900), start_time="17:00", end_time="20:00"),
+    element(
+        comp("TIME", "1.2", step=1800),
+        comp("PARKING_TIME", "1", step=900),
+        start_time="00:00",
+        end_time="17:00",
+    ),
+    element(
+        comp("TIME", "2.4", step=900),
+        comp("PARKING_TIME", "1", step=900),
+        start_time="17:00",
+        end_time="20:00",
+    ),
     element(comp("TIME", "2.4", step=900), start_time="20:00", end_time="00:00"),
 )
 BY_POWER = tariff(
@@ -104,18 +123,53 @@ CASES: dict[str, tuple[Tariff, list[Period], str, str]] = {
     "tariff_3": (ALT_URL, one(("CHARGING", 60, "20450")), "5.625", "6.2375"),
     "tariff_4_monday": (COMPLEX, one(amps(MON, 165, "16"), ("PARKING", 42, "0")), "9", "10.3"),
     # The standard prints 12.28 / 13.861 here: its own sum is wrong (4.4).
-    "tariff_4_saturday": (COMPLEX, one(amps(SAT, 114, "43"), ("PARKING", 71, "0"), start=SAT), "12.375", "13.975"),
-    "tariff_15": (RESERVE_5, one(("RESERVATION", 15, "0"), ("CHARGING", 60, "20000")), "6.75", "7.6"),
-    "tariff_16": (RESERVE_2_5, one(("RESERVATION", 13, "0"), ("CHARGING", 60, "20000")), "8.75", "10"),
-    "tariff_17": (EXPIRE_FEE, one(("RESERVATION", 22, "0"), ("CHARGING", 60, "20000")), "6.5", "7.3"),
+    "tariff_4_saturday": (
+        COMPLEX,
+        one(amps(SAT, 114, "43"), ("PARKING", 71, "0"), start=SAT),
+        "12.375",
+        "13.975",
+    ),
+    "tariff_15": (
+        RESERVE_5,
+        one(("RESERVATION", 15, "0"), ("CHARGING", 60, "20000")),
+        "6.75",
+        "7.6",
+    ),
+    "tariff_16": (
+        RESERVE_2_5,
+        one(("RESERVATION", 13, "0"), ("CHARGING", 60, "20000")),
+        "8.75",
+        "10",
+    ),
+    "tariff_17": (
+        EXPIRE_FEE,
+        one(("RESERVATION", 22, "0"), ("CHARGING", 60, "20000")),
+        "6.5",
+        "7.3",
+    ),
     "tariff_17_expired": (EXPIRE_FEE, one(("RESERVATION_EXPIRED", 60, "0")), "6", "7.2"),
-    "tariff_18": (EXPIRE_TIME, one(("RESERVATION", 22, "0"), ("CHARGING", 60, "20000")), "7", "7.9"),
+    "tariff_18": (
+        EXPIRE_TIME,
+        one(("RESERVATION", 22, "0"), ("CHARGING", 60, "20000")),
+        "7",
+        "7.9",
+    ),
     "tariff_18_expired": (EXPIRE_TIME, one(("RESERVATION_EXPIRED", 90, "0")), "9", "10.8"),
-    "tariff_14_one": (STEPS, one(("CHARGING", 10, "0"), ("PARKING", 2, "0"), start=at(TUE + "16:55:00")), "0.55", "0.55"),
+    "tariff_14_one": (
+        STEPS,
+        one(("CHARGING", 10, "0"), ("PARKING", 2, "0"), start=at(TUE + "16:55:00")),
+        "0.55",
+        "0.55",
+    ),
     "tariff_14_two": (STEPS, one(("CHARGING", 35, "0"), start=at(TUE + "16:35:00")), "1.3", "1.3"),
     "tariff_14_free_tail": (STEPS, FREE_TAIL, "0.73", "0.73"),
     "max_power": (BY_POWER, POWERED, "20.3", "24.36"),
-    "max_duration": (BY_LENGTH, one(("CHARGING", 30, "5000"), ("CHARGING", 10, "1200")), "0.3", "0.36"),
+    "max_duration": (
+        BY_LENGTH,
+        one(("CHARGING", 30, "5000"), ("CHARGING", 10, "1200")),
+        "0.3",
+        "0.36",
+    ),
 }
 
 
@@ -142,14 +196,20 @@ STEP_ROWS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("case", "periods", "billed"), [r[1:] for r in STEP_ROWS], ids=[r[0] for r in STEP_ROWS])
-def test_step_size_rounds_the_sessions_total_once(case: Tariff, periods: list[Period], billed: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("case", "periods", "billed"), [r[1:] for r in STEP_ROWS], ids=[r[0] for r in STEP_ROWS]
+)
+def test_step_size_rounds_the_sessions_total_once(
+    case: Tariff, periods: list[Period], billed: dict[str, str]
+) -> None:
     lines = price(case, periods, time_zone="UTC").lines
     sums = {name: sum(line.billed for line in lines if line.dimension == name) for name in billed}
     assert sums == {name: Decimal(value) for name, value in billed.items()}
 
 
-@pytest.mark.parametrize(("step", "excl"), [(1, "0.029"), (25, "0.03125"), (500, "0.125"), (0, "0.0288")])
+@pytest.mark.parametrize(
+    ("step", "excl"), [(1, "0.029"), (25, "0.03125"), (500, "0.125"), (0, "0.0288")]
+)
 def test_115_watt_hours_and_a_bit_are_billed_by_step(step: int, excl: str) -> None:
     case = tariff(element(comp("ENERGY", "0.25", step=step)))
     assert price(case, one(("CHARGING", 5, "115.2")), time_zone="UTC").excl == Decimal(excl)
@@ -229,7 +289,11 @@ def test_public_cdr_vectors_cost_what_they_state_but_for_known_slips(
     for path in sorted((DATA / folder).glob("*/cdr*.json")):
         cdr = json.loads(path.read_text(), parse_float=Decimal)
         side = path.parent / "tariff.json"
-        body = json.loads(side.read_text(), parse_float=Decimal) if side.exists() else cdr["tariffs"][0]
+        body = (
+            json.loads(side.read_text(), parse_float=Decimal)
+            if side.exists()
+            else cdr["tariffs"][0]
+        )
         periods = rebuilt(
             [
                 VolumePeriod(
@@ -270,7 +334,9 @@ def test_every_tariff_of_a_real_operators_feed_can_be_read_and_priced() -> None:
         node = stack.pop()
         if isinstance(node, dict):
             if "elements" in node and "currency" in node:
-                priced = price(tariff_of_ocpi(node), one(("CHARGING", 60, "10000")), time_zone="Europe/Berlin")
+                priced = price(
+                    tariff_of_ocpi(node), one(("CHARGING", 60, "10000")), time_zone="Europe/Berlin"
+                )
                 assert priced.excl > 0
                 found += 1
             stack.extend(node.values())

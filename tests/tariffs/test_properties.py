@@ -41,7 +41,9 @@ current = st.sampled_from(["6", "16", "32"]).map(Decimal)
 lengths = st.sampled_from([0, 60, 1800, 3600, 3601, 7200])
 steps = st.sampled_from([0, 1, 60, 300, 500, 900])
 prices = st.integers(0, 60_000).map(lambda n: Decimal(n).scaleb(-4))
-vats = st.sampled_from([None, "0", "5.2", "10", "20"]).map(lambda v: None if v is None else Decimal(v))
+vats = st.sampled_from([None, "0", "5.2", "10", "20"]).map(
+    lambda v: None if v is None else Decimal(v)
+)
 dimensions = st.sampled_from(["FLAT", "ENERGY", "TIME", "PARKING_TIME"])
 
 component = st.builds(PriceComponent, type=dimensions, price=prices, vat=vats, step_size=steps)
@@ -59,7 +61,9 @@ restrictions = st.builds(
     max_current=maybe(current),
     min_duration=maybe(lengths),
     max_duration=maybe(lengths),
-    day_of_week=st.one_of(st.just(()), st.lists(st.sampled_from(WEEKDAYS), min_size=3, max_size=6).map(tuple)),
+    day_of_week=st.one_of(
+        st.just(()), st.lists(st.sampled_from(WEEKDAYS), min_size=3, max_size=6).map(tuple)
+    ),
     reservation=st.sampled_from([None, None, None, "RESERVATION", "RESERVATION_EXPIRES"]),
 )
 
@@ -84,13 +88,17 @@ def limit(low: int, high: int):
 
 
 tariffs = st.builds(Tariff, id=st.just("T"), currency=st.just("EUR"), elements=elements(restrictions), min_price=maybe(limit(0, 200)), max_price=maybe(limit(240, 1500)))  # fmt: skip
-unlimited = st.builds(Tariff, id=st.just("T"), currency=st.just("EUR"), elements=elements(restrictions))
+unlimited = st.builds(
+    Tariff, id=st.just("T"), currency=st.just("EUR"), elements=elements(restrictions)
+)
 
 
 @st.composite
 def sessions(draw, least=0):
     now = at(draw(st.sampled_from(STARTS)))
-    kinds = draw(st.lists(st.sampled_from(["CHARGING", "CHARGING", "PARKING"]), max_size=6, min_size=least))
+    kinds = draw(
+        st.lists(st.sampled_from(["CHARGING", "CHARGING", "PARKING"]), max_size=6, min_size=least)
+    )
     reserved = draw(st.sampled_from([[], [], ["RESERVATION"]]))
     kinds = [*reserved, *kinds] or ["RESERVATION_EXPIRED"]
     periods = []
@@ -98,7 +106,9 @@ def sessions(draw, least=0):
         now += timedelta(seconds=draw(st.sampled_from([0, 0, 0, 45])))
         end = now + timedelta(seconds=draw(st.integers(1, 7200)))
         wh = 0 if "RES" in kind else draw(st.integers(least, 90_000))
-        periods.append(Period(now, end, Decimal(wh) / 10, kind, draw(maybe(current)), draw(maybe(power))))
+        periods.append(
+            Period(now, end, Decimal(wh) / 10, kind, draw(maybe(current)), draw(maybe(power)))
+        )
         now = end
     return periods
 
@@ -106,7 +116,7 @@ def sessions(draw, least=0):
 zones = st.sampled_from(ZONES)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(tariffs, sessions(), zones)
 def test_the_engine_agrees_with_an_exact_oracle(tariff, periods, zone):
     priced = price(tariff, periods, time_zone=zone)
@@ -133,7 +143,7 @@ def cut(period: Period, eighths: int) -> list[Period]:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(tariffs, sessions(), zones, st.integers(0, 9), st.integers(1, 7))
 def test_splitting_a_period_never_changes_a_price(tariff, periods, zone, which, eighths):
     whole = [half for period in periods for half in cut(period, 8)[:1]]
@@ -146,7 +156,9 @@ def test_splitting_a_period_never_changes_a_price(tariff, periods, zone, which, 
     assert [p.start for p in before.charging_periods] == [p.start for p in after.charging_periods]
 
 
-exact_component = st.builds(PriceComponent, type=dimensions, price=prices, vat=vats, step_size=st.just(0))
+exact_component = st.builds(
+    PriceComponent, type=dimensions, price=prices, vat=vats, step_size=st.just(0)
+)
 by_time = st.builds(TariffRestrictions, start_time=maybe(quarters), end_time=maybe(quarters))
 by_clock = st.builds(
     Tariff,
@@ -174,7 +186,7 @@ def test_more_energy_never_costs_less(tariff, periods, zone, which, more):
     assert after.total_incl.amount >= before.total_incl.amount
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(tariffs, sessions(), zones, st.booleans())
 def test_lines_tax_lines_and_parts_add_up(tariff, periods, zone, grouped):
     policy = PER_TAX_GROUP if grouped else None
@@ -199,6 +211,12 @@ def test_charging_periods_keep_all_energy_and_time(tariff, periods, zone):
     given_s = sum((Decimal((p.end - p.start) // timedelta(seconds=1)) for p in periods), Decimal(0))
     assert priced.energy_wh == sum((p.energy_wh for p in periods), Decimal(0))
     assert priced.time_s + priced.reservation_s == given_s
-    for name, volume in (("ENERGY", priced.energy_wh / 1000), ("PARKING_TIME", priced.parking_s / 3600)):
-        listed = sum((d.volume for p in priced.charging_periods for d in p.dimensions if d.type == name), Decimal(0))
+    for name, volume in (
+        ("ENERGY", priced.energy_wh / 1000),
+        ("PARKING_TIME", priced.parking_s / 3600),
+    ):
+        listed = sum(
+            (d.volume for p in priced.charging_periods for d in p.dimensions if d.type == name),
+            Decimal(0),
+        )
         assert abs(listed - volume) <= Decimal("0.00005") * max(1, len(priced.charging_periods))
