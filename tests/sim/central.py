@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
-from ocpp.routing import on
 from ocpp.v16 import ChargePoint as Base16
 from ocpp.v16 import call_result as r16
 from ocpp.v201 import ChargePoint as Base201
 from ocpp.v201 import call_result as r201
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from hub.sim.wire import answers
 
 STAMP = "2026-05-01T10:00:00Z"
 
@@ -22,23 +24,23 @@ STAMP = "2026-05-01T10:00:00Z"
 class _Central16(Base16):  # type: ignore[misc]
     central: Central
 
-    @on("BootNotification")
+    @answers("BootNotification")
     def boot(self, **said: Any) -> Any:
         return r16.BootNotification(current_time=STAMP, interval=300, status="Accepted")
 
-    @on("StatusNotification")
+    @answers("StatusNotification")
     def status(self, **said: Any) -> Any:
         return r16.StatusNotification()
 
-    @on("Heartbeat")
+    @answers("Heartbeat")
     def heartbeat(self) -> Any:
         return r16.Heartbeat(current_time=STAMP)
 
-    @on("Authorize")
+    @answers("Authorize")
     def authorize(self, id_tag: str) -> Any:
         return r16.Authorize(id_tag_info={"status": self.central.judge(id_tag)})
 
-    @on("StartTransaction")
+    @answers("StartTransaction")
     def start_transaction(self, id_tag: str, **said: Any) -> Any:
         self.central.numbers += 1
         return r16.StartTransaction(
@@ -46,15 +48,15 @@ class _Central16(Base16):  # type: ignore[misc]
             id_tag_info={"status": self.central.judge(id_tag)},
         )
 
-    @on("MeterValues")
+    @answers("MeterValues")
     def meter_values(self, **said: Any) -> Any:
         return r16.MeterValues()
 
-    @on("StopTransaction")
+    @answers("StopTransaction")
     def stop_transaction(self, **said: Any) -> Any:
         return r16.StopTransaction()
 
-    @on("DiagnosticsStatusNotification")
+    @answers("DiagnosticsStatusNotification")
     def diagnostics(self, **said: Any) -> Any:
         return r16.DiagnosticsStatusNotification()
 
@@ -62,23 +64,23 @@ class _Central16(Base16):  # type: ignore[misc]
 class _Central201(Base201):  # type: ignore[misc]
     central: Central
 
-    @on("BootNotification")
+    @answers("BootNotification")
     def boot(self, **said: Any) -> Any:
         return r201.BootNotification(current_time=STAMP, interval=300, status="Accepted")
 
-    @on("StatusNotification")
+    @answers("StatusNotification")
     def status(self, **said: Any) -> Any:
         return r201.StatusNotification()
 
-    @on("Authorize")
+    @answers("Authorize")
     def authorize(self, id_token: dict[str, Any], **said: Any) -> Any:
         return r201.Authorize(id_token_info={"status": self.central.judge(id_token["id_token"])})
 
-    @on("TransactionEvent")
+    @answers("TransactionEvent")
     def transaction_event(self, **said: Any) -> Any:
         return r201.TransactionEvent()
 
-    @on("NotifyReport")
+    @answers("NotifyReport")
     def report(self, **said: Any) -> Any:
         return r201.NotifyReport()
 
@@ -116,10 +118,8 @@ class Central:
             await route(raw)
 
         link.route_message = noted
-        try:
+        with suppress(ConnectionClosed):
             await link.start()
-        except ConnectionClosed:
-            pass
 
     async def tell(self, payload: Any) -> Any:
         """Send a command on the newest link."""
@@ -132,8 +132,12 @@ async def central_system() -> AsyncIterator[Central]:
     """A listening central system that accepts everyone but the blocked."""
     central = Central()
     server = await serve(
-        central.greet, "127.0.0.1", 0, subprotocols=["ocpp1.6", "ocpp2.0.1"], ping_interval=None
-    )  # type: ignore[arg-type]
+        central.greet,
+        "127.0.0.1",
+        0,
+        subprotocols=[Subprotocol("ocpp1.6"), Subprotocol("ocpp2.0.1")],
+        ping_interval=None,
+    )
     central.port = next(iter(server.sockets)).getsockname()[1]
     try:
         yield central

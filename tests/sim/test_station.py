@@ -97,11 +97,11 @@ async def test_a_message_whose_answer_was_lost_is_sent_again(protocol: str, same
 
 
 async def test_a_doubled_start_carries_a_message_id_of_its_own() -> None:
-    async with central_system() as central:
-        async with _station(central, "ocpp1.6", faults=Faults(duplicate_start=True)) as cs:
-            await cs.settled(await cs.charge("CARD", wh=400))
-            ids = [i for i, a, _ in central.calls if a == "StartTransaction"]
-            assert len(ids) == len(set(ids)) == 2
+    faults = Faults(duplicate_start=True)
+    async with central_system() as central, _station(central, "ocpp1.6", faults=faults) as cs:
+        await cs.settled(await cs.charge("CARD", wh=400))
+        ids = [i for i, a, _ in central.calls if a == "StartTransaction"]
+        assert len(ids) == len(set(ids)) == 2
 
 
 async def test_a_remote_start_and_stop_are_obeyed_in_16() -> None:
@@ -144,15 +144,15 @@ async def test_a_reset_ends_the_transaction_disconnects_and_boots_again() -> Non
 
 
 async def test_a_lingering_socket_overlaps_with_the_new_one() -> None:
-    async with central_system() as central:
-        async with _station(central, "ocpp1.6", faults=Faults(linger=True)) as cs:
-            old = cs.wire
-            cs.drop()
-            await cs.until(lambda: cs.boots == 2)
-            assert old
-            await old.socket.wait_closed()
-            assert cs.wire is not old
-            assert (await central.tell(c16.GetLocalListVersion())).list_version == 0
+    faults = Faults(linger=True)
+    async with central_system() as central, _station(central, "ocpp1.6", faults=faults) as cs:
+        old = cs.wire
+        cs.drop()
+        await cs.until(lambda: cs.boots == 2)
+        assert old
+        await old.socket.wait_closed()
+        assert cs.wire is not old
+        assert (await central.tell(c16.GetLocalListVersion())).list_version == 0
 
 
 async def test_configuration_is_read_and_changed() -> None:
@@ -188,9 +188,7 @@ async def test_a_profile_lowers_the_power() -> None:
             "charging_profile_kind": "Absolute",
             "charging_schedule": schedule,
         }
-        await central.tell(
-            c16.SetChargingProfile(connector_id=0, cs_charging_profiles=profile)
-        )
+        await central.tell(c16.SetChargingProfile(connector_id=0, cs_charging_profiles=profile))
         assert cs.evses[1].limit_w == 4140
 
 

@@ -1,3 +1,7 @@
 """stub"""
+
+
 class Driver: ...
+
+
 class SimPartner: ...

@@ -161,12 +161,25 @@ class BootAnswer(msgspec.Struct, frozen=True):
 class Voice(Protocol):
     """One OCPP version over one connection."""
 
-    async def start(self) -> None: ...
-    async def boot(self, reason: str) -> BootAnswer: ...
-    async def heartbeat(self) -> None: ...
-    async def status(self, evse: Evse | None) -> None: ...
-    async def authorize(self, uid: str, uid_type: str) -> str: ...
-    async def deliver(self, note: Note) -> None: ...
+    async def start(self) -> None:
+        """Read and answer until the socket ends."""
+
+    async def boot(self, reason: str) -> BootAnswer:
+        """Tell a boot."""
+        ...
+
+    async def heartbeat(self) -> None:
+        """Tell that the station lives."""
+
+    async def status(self, evse: Evse | None) -> None:
+        """Tell the state of an EVSE, or of the station."""
+
+    async def authorize(self, uid: str, uid_type: str) -> str:
+        """Ask whether an identifier may charge."""
+        ...
+
+    async def deliver(self, note: Note) -> None:
+        """Tell what the queue owes; returns once the hub answered."""
 
 
 class SimStation:
@@ -176,7 +189,7 @@ class SimStation:
     one before was answered, each worth a minute of charging (for load).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a station's type plate, all but two by name
         self,
         identity: str,
         url: str,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ocpp.v16 import ChargePoint, call, call_result
 
 from hub.sim.station import BootAnswer, Evse, Note, SimStation
 from hub.sim.voice import Speaking
 from hub.sim.wire import Wire, answers
-
-if TYPE_CHECKING:
-    from hub.sim.station import Charge
 
 _READ_ONLY = {"NumberOfConnectors", "SupportedFeatureProfiles"}
 
@@ -28,6 +26,7 @@ class Voice16(Speaking, ChargePoint):  # type: ignore[misc]
 
     async def boot(self, reason: str) -> BootAnswer:
         """BootNotification (1.6 has no reason)."""
+        del reason
         answer = await self.ask(
             call.BootNotification(
                 charge_point_vendor="Simulated",
@@ -119,7 +118,12 @@ class Voice16(Speaking, ChargePoint):  # type: ignore[misc]
             "timestamp": self.station.stamp(note.at),
             "sampled_value": [
                 {**register, **common, "measurand": "Energy.Active.Import.Register"},
-                {**common, "value": str(note.power_w), "measurand": "Power.Active.Import", "unit": "W"},
+                {
+                    **common,
+                    "value": str(note.power_w),
+                    "measurand": "Power.Active.Import",
+                    "unit": "W",
+                },
                 {**common, "value": str(note.soc), "measurand": "SoC", "unit": "Percent"},
             ],
         }
@@ -169,9 +173,7 @@ class Voice16(Speaking, ChargePoint):  # type: ignore[misc]
     @answers("ChangeAvailability")
     def on_change_availability(self, connector_id: int, type: str) -> Any:  # noqa: A002
         """Connector 0 means all; a charging connector is scheduled."""
-        places = [
-            e for n, e in self.station.evses.items() if connector_id in {0, n}
-        ]
+        places = [e for n, e in self.station.evses.items() if connector_id in {0, n}]
         if not places or self.word("ChangeAvailability") == "Rejected":
             return call_result.ChangeAvailability(status="Rejected")
         for place in places:
@@ -209,14 +211,14 @@ class Voice16(Speaking, ChargePoint):  # type: ignore[misc]
     def on_trigger(self, requested_message: str, connector_id: int | None = None) -> Any:
         """Sends what was asked for, after the answer."""
         station, place = self.station, self.station.evses.get(connector_id or 1)
-        work = {
+        work: dict[str, Callable[[], Coroutine[object, object, None]]] = {
             "BootNotification": lambda: _quiet(self.boot("Triggered")),
             "Heartbeat": self.heartbeat,
             "StatusNotification": lambda: self.status(place),
-        }.get(requested_message)
-        if work is None or place is None:
+        }
+        if requested_message not in work or place is None:
             return call_result.TriggerMessage(status="NotImplemented")
-        station.spawn(work())
+        station.spawn(work[requested_message]())
         return call_result.TriggerMessage(status=self.word("TriggerMessage"))
 
     @answers("ReserveNow")
@@ -248,7 +250,9 @@ class Voice16(Speaking, ChargePoint):  # type: ignore[misc]
             return call_result.SetChargingProfile(status="Rejected")
         schedule = cs_charging_profiles["charging_schedule"]
         watts = limit_in_watts(schedule, schedule["charging_schedule_period"][0]["limit"])
-        self.station.profiles[int(cs_charging_profiles["charging_profile_id"])] = cs_charging_profiles
+        self.station.profiles[int(cs_charging_profiles["charging_profile_id"])] = (
+            cs_charging_profiles
+        )
         for number, place in self.station.evses.items():
             if connector_id in {0, number}:
                 place.limit_w = watts
@@ -354,14 +358,13 @@ def limit_in_watts(schedule: dict[str, Any], limit: Any) -> int:
 
 
 async def _remote_start(station: SimStation, evse: int, uid: str) -> None:
-    if station.settings["AuthorizeRemoteTxRequests"] == "true":
-        if await station.swipe(uid) != "Accepted":
-            return
+    asks = station.settings["AuthorizeRemoteTxRequests"] == "true"
+    if asks and await station.swipe(uid) != "Accepted":
+        return
     if not station.evses[evse].car:
         await station.plug_in(evse)
-    charge: Charge = await station.begin(uid, evse=evse)
-    del charge
+    await station.begin(uid, evse=evse)
 
 
-async def _quiet(work: Any) -> None:
+async def _quiet(work: Coroutine[object, object, object]) -> None:
     await work

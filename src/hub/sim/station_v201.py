@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ocpp.v201 import ChargePoint, call, call_result
@@ -73,7 +74,10 @@ class Voice201(Speaking, ChargePoint):  # type: ignore[misc]
     async def deliver(self, note: Note) -> None:
         """TransactionEvent Started, Updated or Ended."""
         charge, ending = note.charge, note.kind == "stop"
-        transaction: dict[str, object] = {"transaction_id": charge.ref, "charging_state": "Charging"}
+        transaction: dict[str, object] = {
+            "transaction_id": charge.ref,
+            "charging_state": "Charging",
+        }
         if ending:
             transaction |= {"charging_state": "EVConnected", "stopped_reason": charge.reason}
         if note.kind == "start" and charge.remote_start_id is not None:
@@ -125,9 +129,7 @@ class Voice201(Speaking, ChargePoint):  # type: ignore[misc]
     @answers("GetTransactionStatus")
     def on_transaction_status(self, transaction_id: str | None = None) -> Any:
         """Whether it runs and whether messages about it wait."""
-        queued = [
-            note for note in self.station.outbox if transaction_id in {None, note.charge.ref}
-        ]
+        queued = [note for note in self.station.outbox if transaction_id in {None, note.charge.ref}]
         running = None
         if transaction_id is not None:
             running = self.station.charge_of(ref=transaction_id) is not None
@@ -221,7 +223,11 @@ class Voice201(Speaking, ChargePoint):  # type: ignore[misc]
         return call_result.GetBaseReport(status=self.word("GetBaseReport"))
 
     async def _report(self, request_id: int) -> None:
-        named = [(*name.split(".", 1), value) for name, value in self.station.settings.items() if "." in name]
+        named = [
+            (*name.split(".", 1), value)
+            for name, value in self.station.settings.items()
+            if "." in name
+        ]
         await self.ask(
             call.NotifyReport(
                 request_id=request_id,
@@ -243,19 +249,23 @@ class Voice201(Speaking, ChargePoint):  # type: ignore[misc]
     def on_trigger(self, requested_message: str, evse: dict[str, Any] | None = None) -> Any:
         """Sends what was asked for, after the answer."""
         place = self.station.evses.get(evse["id"] if evse else 1)
-        work = {
+        work: dict[str, Callable[[], Coroutine[object, object, None]]] = {
             "BootNotification": lambda: _quiet(self.boot("Triggered")),
             "Heartbeat": self.heartbeat,
             "StatusNotification": lambda: self.status(place),
-        }.get(requested_message)
-        if work is None or place is None:
+        }
+        if requested_message not in work or place is None:
             return call_result.TriggerMessage(status="NotImplemented")
-        self.station.spawn(work())
+        self.station.spawn(work[requested_message]())
         return call_result.TriggerMessage(status=self.word("TriggerMessage"))
 
     @answers("ReserveNow")
     def on_reserve(
-        self, id: int, id_token: dict[str, Any], evse_id: int | None = None, **_: Any  # noqa: A002
+        self,
+        id: int,  # noqa: A002 - the standard's name
+        id_token: dict[str, Any],
+        evse_id: int | None = None,
+        **_: Any,
     ) -> Any:
         """Holds a free EVSE for one identifier."""
         place = self.station.evses.get(evse_id or 1)
@@ -410,9 +420,9 @@ def _meter_value(note: Note, stamp: str) -> dict[str, object]:
 
 
 async def _remote_start(station: SimStation, evse: int, uid: str, remote_start_id: int) -> None:
-    if station.settings["AuthCtrlr.AuthorizeRemoteStart"] == "true":
-        if await station.swipe(uid) != "Accepted":
-            return
+    asks = station.settings["AuthCtrlr.AuthorizeRemoteStart"] == "true"
+    if asks and await station.swipe(uid) != "Accepted":
+        return
     if not station.evses[evse].car:
         await station.plug_in(evse)
     await station.begin(uid, evse=evse, remote_start_id=remote_start_id)
@@ -425,5 +435,5 @@ async def _reset_when_idle(station: SimStation) -> None:
     await station.reboot("ScheduledReset", "ImmediateReset")
 
 
-async def _quiet(work: Any) -> None:
+async def _quiet(work: Coroutine[object, object, object]) -> None:
     await work
