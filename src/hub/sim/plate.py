@@ -1,4 +1,4 @@
-"""What a simulated station is made of: its EVSEs, charges, notes to the hub, faults and settings."""
+"""What a simulated station is made of: EVSEs, charges, notes to the hub, faults, settings."""
 
 from __future__ import annotations
 
