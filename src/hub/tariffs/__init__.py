@@ -9,6 +9,7 @@ from hub.tariffs.explain import explain
 from hub.tariffs.lines import CdrDimension, ChargedPeriod, Cost, Line, Priced, Reading, TaxLine
 from hub.tariffs.model import (
     DEFAULT,
+    PER_TAX_GROUP,
     DisplayText,
     Period,
     Policy,
@@ -24,6 +25,7 @@ from hub.tariffs.price import price, running_price
 
 __all__ = [
     "DEFAULT",
+    "PER_TAX_GROUP",
     "CdrDimension",
     "ChargedPeriod",
     "Cost",
