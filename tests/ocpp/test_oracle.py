@@ -87,7 +87,7 @@ def valid(version: Any, name: Any) -> Any:
     return _valid(schema, schema.get("definitions", {}))
 
 
-def _valid(part: Any, definitions: Any) -> Any:
+def _valid(part: Any, definitions: Any) -> Any:  # noqa: PLR0911 - one return a type
     part = resolve(part, definitions)
     match part.get("type"):
         case "object":
@@ -161,7 +161,8 @@ def mutations(value: Any, schema: Any) -> Any:
                 )
                 yield changed(value, path, lambda at, key=key: at | {key: None})
         if part.get("type") == "array":
-            yield changed(value, path, lambda at: at * (part.get("maxItems", 3) + 1))
+            times = part.get("maxItems", 3) + 1
+            yield changed(value, path, lambda at, times=times: at * times)
 
 
 def changed(value: Any, path: Any, change: Any) -> Any:
