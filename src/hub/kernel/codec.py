@@ -20,5 +20,5 @@ def encode(value: object) -> bytes:
 
 
 def decode(body: bytes | str, into: type[T]) -> T:
-    """JSON decoded and validated as ``into``; raises ``msgspec.ValidationError``/``DecodeError``."""
+    """JSON validated as ``into``; raises ``msgspec.ValidationError`` or ``DecodeError``."""
     return msgspec.json.decode(body, type=into)

@@ -44,8 +44,14 @@ def parse_instant(text: str) -> datetime:
     leap = second == "60"
     try:
         local = datetime(
-            int(year), int(month), int(day), int(hour), int(minute),
-            59 if leap else int(second or 0), micro, tzinfo=_zone(zone),
+            int(year),
+            int(month),
+            int(day),
+            int(hour),
+            int(minute),
+            59 if leap else int(second or 0),
+            micro,
+            tzinfo=_zone(zone),
         )
         return (local + timedelta(seconds=1 if leap else 0)).astimezone(UTC)
     except (ValueError, OverflowError) as error:

@@ -1,0 +1,8 @@
+"""Placeholder."""
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    pass

@@ -1,0 +1,212 @@
+"""The job runner: claims due jobs in order per lane, runs them, backs off, buries the dead.
+
+An action's effects and its completion are one commit; a flow is run again after a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from hub.kernel import HubError, NotFound, decode, new_id
+from hub.runtime.bus import Wake
+from hub.runtime.db import Database, Tx
+from hub.runtime.events import Job
+from hub.runtime.trace import correlated
+
+log = structlog.get_logger()
+
+_LEASE = timedelta(seconds=30)
+_POLL = 1.0
+
+_CLAIM = """
+UPDATE runtime.job SET state = 'running', worker = %s, lease_until = %s, attempts = attempts + 1
+WHERE id IN (
+  SELECT j.id FROM runtime.job j
+  WHERE (j.state = 'ready' OR (j.state = 'running' AND j.lease_until < %s))
+    AND j.run_at <= %s AND j.name = ANY(%s)
+    AND (j.lane IS NULL OR NOT EXISTS (
+      SELECT 1 FROM runtime.job e
+      WHERE e.lane = j.lane AND e.id < j.id
+        AND (e.state IN ('ready', 'running') OR (e.state = 'dead' AND e.parks))))
+  ORDER BY j.run_at, j.id LIMIT %s FOR UPDATE SKIP LOCKED)
+RETURNING id, tenant_id, name, payload, attempts, trace
+"""
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A job that this worker holds for the length of its lease."""
+
+    id: int
+    tenant_id: UUID
+    name: str
+    payload: bytes
+    attempts: int
+    trace: str
+
+
+class LeaseLost(HubError):
+    """Another worker took the job over; its effects here are rolled back."""
+
+    code = "lease_lost"
+    status = 409
+
+    def __str__(self) -> str:
+        return "the job's lease ran out and another worker took it"
+
+
+class JobRunner:
+    """Runs the jobs of one process. Lease times are wall time in Postgres' own clock."""
+
+    def __init__(
+        self, database: Database, jobs: Iterable[Job], *, batch: int = 32, parallel: int = 8
+    ) -> None:
+        self._database = database
+        self._jobs = {job.name: job for job in jobs}
+        self._batch = batch
+        self._parallel = parallel
+        self._wake = Wake()
+        self._worker = new_id()
+        database.jobs_ready = self._wake.ring
+
+    async def run(self) -> None:
+        """Work until cancelled; jobs in hand when cancelled are run again by their lease."""
+        while True:
+            if not await self.run_once():
+                await self._wake.wait(_POLL)
+
+    async def run_once(self) -> int:
+        """Claim and run one batch; returns how many jobs were claimed."""
+        claimed = await self._claim()
+        gate = asyncio.Semaphore(self._parallel)
+
+        async def guarded(one: Claimed) -> None:
+            async with gate:
+                await self._run(one)
+
+        await asyncio.gather(*(guarded(one) for one in claimed))
+        return len(claimed)
+
+    async def drain(self, within: float = 30.0) -> None:
+        """Run until nothing is due; for tests and batch commands. ``TimeoutError`` when late."""
+        async with asyncio.timeout(within):
+            while await self.run_once():
+                pass
+
+    async def recover(self) -> int:
+        """Take back the jobs of dead workers at once; only when no other worker can be alive."""
+        async with self._database.system_tx() as tx:
+            return await tx.run(
+                "UPDATE runtime.job SET state = 'ready', worker = NULL WHERE state = 'running'"
+            )
+
+    async def _claim(self) -> list[Claimed]:
+        async with self._database.system_tx() as tx:
+            wall = await tx.value("SELECT clock_timestamp()")
+            claimed = await tx.all(
+                Claimed, _CLAIM,
+                self._worker, wall + _LEASE, wall, tx.now, list(self._jobs), self._batch,
+            )  # fmt: skip
+        return sorted(claimed, key=lambda one: one.id)
+
+    async def _run(self, claimed: Claimed) -> None:
+        job = self._jobs[claimed.name]
+        with correlated(claimed.trace):
+            try:
+                event = decode(claimed.payload, job.event)
+                if job.kind == "flow":
+                    await job.run(event)
+                async with self._database.tx(claimed.tenant_id, actor=f"job:{job.name}") as tx:
+                    if job.kind == "action":
+                        await job.run(tx, event)
+                    await self._complete(tx, claimed.id)
+            except LeaseLost:
+                log.warning("job_lease_lost", job=job.name, id=claimed.id)
+            except Exception as error:  # noqa: BLE001 - the job loop: one failure never stops it
+                await self._fail(job, claimed, error)
+
+    async def _complete(self, tx: Tx, job_id: int) -> None:
+        done = await tx.run(
+            """UPDATE runtime.job SET state = 'done', done_at = %s
+               WHERE id = %s AND state = 'running' AND worker = %s""",
+            tx.now, job_id, self._worker,
+        )  # fmt: skip
+        if done != 1:
+            raise LeaseLost
+
+    async def _fail(self, job: Job, claimed: Claimed, error: Exception) -> None:
+        dead = claimed.attempts >= job.retry.attempts
+        wait = timedelta(seconds=job.retry.wait(claimed.attempts))
+        log.log(
+            40 if dead else 30,
+            "job_dead" if dead else "job_failed",
+            job=job.name, id=claimed.id, attempts=claimed.attempts, error=repr(error)[:500],
+        )  # fmt: skip
+        async with self._database.system_tx() as tx:
+            await tx.run(
+                """UPDATE runtime.job SET state = %s, run_at = %s, last_error = %s, worker = NULL
+                   WHERE id = %s AND state = 'running' AND worker = %s""",
+                "dead" if dead else "ready", tx.now + wait, f"{error!r}"[:2000],
+                claimed.id, self._worker,
+            )  # fmt: skip
+
+
+class DeadJob(msgspec.Struct, frozen=True):
+    """A job that failed too often, as operators see it."""
+
+    id: int
+    name: str
+    lane: str | None
+    payload: bytes
+    attempts: int
+    last_error: str | None
+    run_at: datetime
+
+
+async def dead_jobs(tx: Tx, limit: int = 100) -> list[DeadJob]:
+    """The tenant's dead jobs, newest first."""
+    return await tx.all(
+        DeadJob,
+        """SELECT id, name, lane, payload, attempts, last_error, run_at FROM runtime.job
+           WHERE state = 'dead' ORDER BY id DESC LIMIT %s""",
+        limit,
+    )
+
+
+async def replay_job(tx: Tx, job_id: int) -> None:
+    """Give a dead job a new life at once; ``NotFound`` when it is not a dead job of ours."""
+    revived = await tx.run(
+        """UPDATE runtime.job SET state = 'ready', attempts = 0, run_at = %s
+           WHERE id = %s AND state = 'dead'""",
+        tx.now, job_id,
+    )  # fmt: skip
+    if not revived:
+        raise NotFound("dead job", str(job_id))
+
+
+async def drop_job(tx: Tx, job_id: int) -> None:
+    """Give a dead job up, which frees its lane; ``NotFound`` when it is not a dead job of ours."""
+    dropped = await tx.run(
+        "UPDATE runtime.job SET state = 'dropped', done_at = %s WHERE id = %s AND state = 'dead'",
+        tx.now, job_id,
+    )  # fmt: skip
+    if not dropped:
+        raise NotFound("dead job", str(job_id))
+
+
+async def prune(tx: Tx, before: datetime) -> int:
+    """Delete finished jobs and their events older than ``before``; returns how many jobs."""
+    pruned = await tx.run(
+        "DELETE FROM runtime.job WHERE state IN ('done', 'dropped') AND done_at < %s", before
+    )
+    await tx.run(
+        """DELETE FROM runtime.event e WHERE at < %s
+           AND NOT EXISTS (SELECT 1 FROM runtime.job j WHERE j.event_id = e.id)""",
+        before,
+    )
+    return pruned

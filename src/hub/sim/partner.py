@@ -1,0 +1,7 @@
+"""stub"""
+
+
+class Driver: ...
+
+
+class SimPartner: ...

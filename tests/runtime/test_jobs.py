@@ -1,0 +1,203 @@
+"""Events and jobs: one commit with their cause, in order per lane, retried, buried, replayed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from hub.runtime import Database, Event, JobRunner, Retry, Tx, flow_job, job
+from hub.runtime.jobs import dead_jobs, drop_job, prune, replay_job
+
+TENANT = uuid4()
+
+
+class Rang(Event):
+    """A bell rang."""
+
+    bell: str
+    n: int
+
+
+async def _count(database: Database, state: str) -> int:
+    async with database.tx() as tx:
+        return int(await tx.value("SELECT count(*) FROM runtime.job WHERE state = %s", state))
+
+
+async def test_an_event_and_its_jobs_exist_only_when_its_cause_commits(database: Database) -> None:
+    heard: list[int] = []
+
+    @job("test.hear", Rang)
+    async def hear(tx: Tx, event: Rang) -> None:
+        heard.append(event.n)
+
+    database.subscriptions = {Rang: [hear]}
+    with pytest.raises(RuntimeError):
+        async with database.tx() as tx:
+            tx.emit(Rang(bell="a", n=1))
+            await tx.run("SELECT 1")
+            raise RuntimeError
+    async with database.tx() as tx:
+        tx.emit(Rang(bell="a", n=2))
+    await JobRunner(database, [hear]).drain()
+    assert heard == [2]
+
+
+async def test_jobs_of_one_lane_run_in_the_order_of_their_events(database: Database) -> None:
+    heard: list[tuple[str, int]] = []
+
+    async def hear(event: Rang) -> None:
+        heard.append((event.bell, event.n))
+
+    listening = flow_job("test.hear", Rang, hear, key=lambda e: e.bell)
+    database.subscriptions = {Rang: [listening]}
+    for n in range(6):
+        async with database.tx() as tx:
+            tx.emit(Rang(bell="ab"[n % 2], n=n))
+    await JobRunner(database, [listening]).drain()
+    assert [n for bell, n in heard if bell == "a"] == [0, 2, 4]
+    assert [n for bell, n in heard if bell == "b"] == [1, 3, 5]
+
+
+async def test_a_failing_action_leaves_no_effect_and_is_tried_again_later(
+    database: Database,
+) -> None:
+    calls: list[int] = []
+
+    @job("test.fail", Rang, retry=Retry(attempts=3, first=60))
+    async def fail(tx: Tx, event: Rang) -> None:
+        calls.append(event.n)
+        tx.emit(Rang(bell="echo", n=99))
+        raise ValueError("no")
+
+    database.subscriptions = {Rang: [fail]}
+    async with database.tx() as tx:
+        tx.emit(Rang(bell="a", n=1))
+    await JobRunner(database, [fail]).drain()
+    async with database.tx() as tx:
+        events = await tx.value("SELECT count(*) FROM runtime.event")
+        due = await tx.value("SELECT run_at - %s FROM runtime.job", tx.now)
+    assert (calls, events) == ([1], 1)
+    assert timedelta(seconds=50) < due <= timedelta(seconds=61)
+
+
+async def test_a_dead_job_parks_its_lane_until_it_is_replayed(database: Database) -> None:
+    heard: list[int] = []
+    broken = True
+
+    async def hear(event: Rang) -> None:
+        if broken and event.n == 1:
+            raise ValueError("down")
+        heard.append(event.n)
+
+    listening = flow_job(
+        "test.park", Rang, hear, key=lambda e: e.bell, retry=Retry(attempts=1), parks=True
+    )
+    database.subscriptions = {Rang: [listening]}
+    runner = JobRunner(database, [listening])
+    for n in (1, 2):
+        async with database.tx() as tx:
+            tx.emit(Rang(bell="a", n=n))
+    await runner.drain()
+    assert (heard, await _count(database, "ready")) == ([], 1)
+    broken = False
+    async with database.tx() as tx:
+        (dead,) = await dead_jobs(tx)
+        assert "down" in (dead.last_error or "")
+        await replay_job(tx, dead.id)
+    await runner.drain()
+    assert heard == [1, 2]
+
+
+async def test_a_dropped_dead_job_frees_its_lane(database: Database) -> None:
+    heard: list[int] = []
+
+    async def hear(event: Rang) -> None:
+        if event.n == 1:
+            raise ValueError("never")
+        heard.append(event.n)
+
+    listening = flow_job(
+        "test.drop", Rang, hear, key=lambda e: e.bell, retry=Retry(attempts=1), parks=True
+    )
+    database.subscriptions = {Rang: [listening]}
+    runner = JobRunner(database, [listening])
+    for n in (1, 2):
+        async with database.tx() as tx:
+            tx.emit(Rang(bell="a", n=n))
+    await runner.drain()
+    async with database.tx() as tx:
+        await drop_job(tx, (await dead_jobs(tx))[0].id)
+    await runner.drain()
+    assert heard == [2]
+
+
+async def test_a_timer_waits_for_its_business_time(database: Database) -> None:
+    heard: list[int] = []
+
+    async def hear(event: Rang) -> None:
+        heard.append(event.n)
+
+    ring = flow_job("test.timer", Rang, hear)
+    runner = JobRunner(database, [ring])
+    async with database.tx() as tx:
+        tx.schedule(ring, Rang(bell="a", n=1), at=tx.now + timedelta(hours=1))
+        tx.schedule(ring, Rang(bell="a", n=2), at=tx.now)
+    await runner.drain()
+    assert heard == [2]
+
+
+async def test_jobs_of_a_dead_worker_are_taken_back(database: Database) -> None:
+    heard: list[int] = []
+
+    async def hear(event: Rang) -> None:
+        heard.append(event.n)
+
+    ring = flow_job("test.recover", Rang, hear)
+    database.subscriptions = {Rang: [ring]}
+    async with database.tx() as tx:
+        tx.emit(Rang(bell="a", n=1))
+    dead = JobRunner(database, [ring])
+    assert len(await dead._claim()) == 1
+    alive = JobRunner(database, [ring])
+    await alive.drain()
+    assert heard == []
+    assert await alive.recover() == 1
+    await alive.drain()
+    assert heard == [1]
+
+
+async def test_a_tenant_sees_nothing_of_another_and_nothing_without_a_tenant(
+    database: Database,
+) -> None:
+    async with database.system_tx() as tx:
+        await tx.run(
+            "INSERT INTO runtime.tenant (id, name, currency) VALUES (%s, 'Other', 'EUR')", TENANT
+        )
+    database.subscriptions = {}
+    async with database.tx() as tx:
+        tx.emit(Rang(bell="a", n=1))
+    async with database.tx(TENANT) as tx:
+        assert await tx.rows("SELECT * FROM runtime.event") == []
+        with pytest.raises(Exception, match="row-level security"):
+            await tx.run(
+                """INSERT INTO runtime.event (tenant_id, name, version, payload, at, actor, trace)
+                   SELECT id, 'x', 1, '', now(), '', '' FROM runtime.tenant WHERE id <> %s""",
+                TENANT,
+            )
+        await tx._connection.execute("ROLLBACK; BEGIN")  # type: ignore[union-attr]
+        assert await tx.rows("SELECT * FROM runtime.event") == []
+
+
+async def test_finished_jobs_and_their_events_are_pruned(database: Database) -> None:
+    async def hear(event: Rang) -> None: ...
+
+    ring = flow_job("test.prune", Rang, hear)
+    database.subscriptions = {Rang: [ring]}
+    async with database.tx() as tx:
+        tx.emit(Rang(bell="a", n=1))
+    await JobRunner(database, [ring]).drain()
+    async with database.tx() as tx:
+        assert await prune(tx, tx.now + timedelta(days=1)) == 1
+        assert await tx.value("SELECT count(*) FROM runtime.event") == 0
