@@ -12,6 +12,7 @@ from typing import Final
 from hub import __version__
 from hub.kernel import HubError
 from hub.runtime import load_settings
+from hub.runtime.telemetry import configure_logging
 
 FAILED: Final = 2
 _INTERRUPTED: Final = 130
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         arguments.settings = load_settings(os.environ)
+        configure_logging(level="warning", style="console")
         code: int = arguments.run(arguments)
     except HubError as error:
         print(f"hub: {error}", file=sys.stderr)
