@@ -98,7 +98,7 @@ async def test_folding_beside_concurrent_postings_loses_and_doubles_nothing(
                 async with database.tx() as tx:
                     await (post(tx, entry(legs)) if n % 2 else post_many(tx, [entry(legs)]))
                     if mine.random() < 0.1:
-                        raise InterruptedError  # noqa: TRY301 - some commits never come
+                        raise InterruptedError  # some commits never come
             except InterruptedError:
                 continue
             for leg in legs:

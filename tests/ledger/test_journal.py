@@ -156,8 +156,8 @@ async def test_the_application_cannot_write_behind_the_functions(database: Datab
         "UPDATE ledger.txn SET memo = 'other'",
         "DELETE FROM ledger.txn",
         "TRUNCATE ledger.leg",
-        "INSERT INTO ledger.leg (tenant_id, txn_id, seq, account_id, amount, pending)"
-        " SELECT tenant_id, txn_id, 9, account_id, 1, false FROM ledger.leg LIMIT 1",
+        """INSERT INTO ledger.leg (tenant_id, txn_id, seq, account_id, amount, pending)
+           SELECT tenant_id, txn_id, 9, account_id, 1, false FROM ledger.leg LIMIT 1""",
     ],
 )
 async def test_even_the_owner_cannot_change_what_was_posted(
@@ -176,15 +176,16 @@ async def test_an_unbalanced_insert_by_the_owner_fails_at_commit(
 ) -> None:
     async with database.tx() as tx:
         await post(tx, entry("a"))
-    with pytest.raises(psycopg.Error) as refused:
-        async with await psycopg.AsyncConnection.connect(database_url) as owner:
-            await owner.execute("""
+    async with await psycopg.AsyncConnection.connect(database_url) as owner:
+        await owner.execute("""
                 WITH t AS (INSERT INTO ledger.txn (tenant_id, id, idem, request_hash, kind, phase,
                     currency, effective_at, recorded_at, period, ref_type, ref_id, memo)
                   SELECT tenant_id, gen_random_uuid(), 'x', '', '', 'post', 'EUR', now(), now(),
                     now(), '', '', '' FROM ledger.txn RETURNING tenant_id, id)
                 INSERT INTO ledger.leg (tenant_id, txn_id, seq, account_id, amount, pending)
                 SELECT t.tenant_id, t.id, a.id, a.id, a.id, false FROM t, ledger.account a""")
+        with pytest.raises(psycopg.Error) as refused:
+            await owner.commit()
     assert refused.value.sqlstate == "HL002"
 
 
@@ -346,9 +347,10 @@ async def test_folding_changes_no_balance(database: Database) -> None:
             folded += await fold_everywhere(tx)
     assert folded == 40
     async with database.tx() as tx:
-        assert await tx.value(
-            "SELECT balance FROM ledger.account WHERE code = 'revenue.energy'"
-        ) == -40000
+        assert (
+            await tx.value("SELECT balance FROM ledger.account WHERE code = 'revenue.energy'")
+            == -40000
+        )
         assert (await balance(tx, "revenue.energy")).posted == -40000
         await post(tx, entry("z"))
         assert (await balance(tx, "revenue.energy")).posted == -42000

@@ -464,6 +464,15 @@ def test_a_full_disk_is_named_and_leaves_no_half_database(tmp_path: Path) -> Non
 
 
 @root_only
+@pytest.mark.parametrize("size", [44, 56])
+def test_a_disk_that_fills_up_at_any_step_is_named(tmp_path: Path, size: int) -> None:
+    process = in_mounts(f"mount -t tmpfs -o size={size}m tmpfs '{tmp_path}'", tmp_path)
+    said = line_of(process), line_of(process)
+    assert said[0] == "disk_full" or said[1].startswith("postgresql://"), said
+    finish(process, "stop")
+
+
+@root_only
 def test_a_read_only_disk_is_named(tmp_path: Path) -> None:
     process = in_mounts(f"mount -t tmpfs -o ro tmpfs '{tmp_path}'", tmp_path)
     assert line_of(process) == "read_only"

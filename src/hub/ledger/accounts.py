@@ -46,8 +46,11 @@ async def accounts(tx: Tx, prefix: str = "") -> list[Account]:
 async def set_limits(
     tx: Tx, account: str, currency: str, *, floor: int | None = None, ceiling: int | None = None
 ) -> None:
-    """Bound what is available on a sync account, in its own sense (a receivable's ceiling is a
-    credit limit); ``None`` lifts a bound. Raises ``LimitReached`` when it is passed already."""
+    """Bound what is available on a sync account; ``None`` lifts a bound.
+
+    Bounds are in the account's own sense: a receivable's ceiling is a credit limit. Raises
+    ``LimitReached`` when it is passed already.
+    """
     exponent(currency)
     with explained(account):
         await tx.run("SELECT ledger.set_limits(%s, %s, %s, %s)", account, currency, floor, ceiling)

@@ -154,7 +154,7 @@ def _check(entry: Entry, phase: Phase) -> None:
     amounts = [leg.amount for leg in entry.legs]
     if phase in ("void", "expire"):
         return
-    if len(amounts) < 2 or not all(amounts) or sum(amounts):
+    if len(amounts) < 2 or 0 in amounts or sum(amounts) != 0:
         raise Unbalanced(f"{entry.idem!r} has {len(amounts)} legs that sum to {sum(amounts)}")
     if max(map(abs, amounts)) > _LARGEST:
         raise Unbalanced(f"{entry.idem!r} has an amount beyond 64 bits")
@@ -204,7 +204,7 @@ async def _write(
 
 
 def _subject(entries: Sequence[tuple[Entry, _Links]]) -> str:
-    entry, links = entries[0]
+    links = entries[0][1]
     if links.resolves or links.reverses:
         return str(links.resolves or links.reverses)
     return ", ".join(dict.fromkeys(g.account for e, _ in entries[:10] for g in e.legs))[:200]

@@ -45,8 +45,11 @@ class Posted(msgspec.Struct, frozen=True):
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """An account's sums. ``posted`` is debit positive; ``available`` is in the account's own
-    sense (a wallet's credit counts positive) less what is pending out of it."""
+    """An account's sums.
+
+    ``posted`` is debit positive; ``available`` is in the account's own sense (a wallet's credit
+    counts positive) less what is pending out of it.
+    """
 
     account: str
     currency: str

@@ -99,7 +99,9 @@ _MIRROR = """
 async def verify(tx: Tx) -> list[Proof]:
     """Every proof over the books that ``tx`` can see; reads all legs, so it takes its time."""
     proofs = [await _proof(tx, name, sql) for name, sql in _PROOFS.items()]
-    all_books = await tx.value("SELECT has_function_privilege('ledger.unmirrored_all()', 'EXECUTE')")
+    all_books = await tx.value(
+        "SELECT has_function_privilege('ledger.unmirrored_all()', 'EXECUTE')"
+    )
     mirror = _MIRROR.format("unmirrored_all" if all_books else "unmirrored_here")
     proofs.append(await _proof(tx, "intercompany accounts mirror each other", mirror))
     return proofs

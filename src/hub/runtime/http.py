@@ -121,7 +121,9 @@ class Outbound:
         """
         began, outcome = time.monotonic(), "cancelled"
         try:
-            answer = await self._guarded(method, url, headers or {}, body, timeout, partner)
+            answer = await self._guarded(
+                method, url, headers or {}, body, timeout=timeout, partner=partner
+            )
             outcome = f"{answer.status // 100}xx"
         except HubError as error:
             outcome = error.code
@@ -155,6 +157,7 @@ class Outbound:
         text: str,
         headers: Mapping[str, str],
         body: bytes,
+        *,
         timeout: float,
         partner: str,
     ) -> Answer:

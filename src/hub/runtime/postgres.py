@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -127,14 +128,18 @@ class EmbeddedPostgres:
             if self._running.is_free() or not self._attached(cluster, deadline):
                 self._launch(cluster)
                 self._await_ready(cluster, deadline)
-            self._create_database(cluster)
-        except BaseException as error:
-            self._give_up(cluster, error)
+            try:
+                self._create_database(cluster)
+            except psycopg.Error as error:
+                what = f"cannot make the database {DATABASE}"
+                raise diagnose(str(error), what=what, log=cluster.log) from error
+        except BaseException:
+            self._give_up(cluster, sys.exception())
             raise
         self._known_url = self._url(cluster, DATABASE)
         return self._known_url
 
-    def _give_up(self, cluster: Cluster, error: BaseException) -> None:
+    def _give_up(self, cluster: Cluster, error: BaseException | None) -> None:
         """Leave no server behind that nobody uses, unless it only needs more time to recover."""
         self._using.release()
         late = isinstance(error, PostgresProblem) and error.problem == "timeout"
@@ -219,7 +224,7 @@ class EmbeddedPostgres:
         if time.monotonic() > deadline:
             raise PostgresProblem(
                 "timeout",
-                f"the embedded Postgres gave no answer within {self._limit:.0f} s (log: {cluster.log})",
+                f"the embedded Postgres gave no answer in {self._limit:.0f} s (log: {cluster.log})",
             )
         time.sleep(0.01)
 

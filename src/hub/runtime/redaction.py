@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 MASK: Final = "***"
 
@@ -37,12 +38,12 @@ _CARD: Final = re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])")
 
 def redacted(name: str, value: object) -> object:
     """``value`` as it may be shown under ``name``; containers are gone through."""
-    words = [word.lower() for word in _WORDS.findall(name)]
     if value is None or isinstance(value, bool):
         return value
-    if " ".join(words[-2:]) in _PARTLY or words[-1:] == ["uid"]:
+    kind = _kind(name)
+    if kind == "partly":
         return _tail(value)
-    if _is_secret(words):
+    if kind == "secret":
         return MASK
     if isinstance(value, Mapping):
         return redacted_fields(value)
@@ -56,6 +57,14 @@ def redacted(name: str, value: object) -> object:
 def redacted_fields(fields: Mapping[str, object]) -> dict[str, object]:
     """Every field as it may be shown."""
     return {str(name): redacted(str(name), value) for name, value in fields.items()}
+
+
+@lru_cache(maxsize=4096)
+def _kind(name: str) -> Literal["secret", "partly", "plain"]:
+    words = [word.lower() for word in _WORDS.findall(name)]
+    if " ".join(words[-2:]) in _PARTLY or words[-1:] == ["uid"]:
+        return "partly"
+    return "secret" if _is_secret(words) else "plain"
 
 
 def _is_secret(words: list[str]) -> bool:

@@ -78,7 +78,7 @@ def _parsed(body: bytes | str | Mapping[str, Any]) -> object:
         return body
     try:
         return _JSON.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation, RecursionError) as error:
         raise InvalidValue("tariff", f"is not JSON: {error}") from error
 
 

@@ -140,16 +140,19 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How to read what OCPI leaves open; ``id`` travels with every price made by it.
 
     ``flat``: when several FLAT components become active, charge the ``first`` one once, or
-    ``each`` of them once. ``round_at``: each ``tax_group`` of the total, or the ``total`` only.
+    ``each`` of them once. ``round_at`` the ``total``: totals are rounded once and dealt out over
+    the tax groups, as the standard's own examples are; ``tax_group``: net and tax of each VAT
+    rate are rounded and then summed, as EN 16931 invoices are.
     """
 
     id: str = "hub-1"
     flat: Literal["first", "each"] = "first"
     rounding: Literal["half_up", "half_even", "down"] = "half_up"
-    round_at: Literal["tax_group", "total"] = "tax_group"
+    round_at: Literal["tax_group", "total"] = "total"
 
 
 DEFAULT = Policy()
+PER_TAX_GROUP = Policy(id="hub-1-tax-group", round_at="tax_group")
 
 
 def tariff_for(tariffs: tuple[Tariff, ...], at: datetime, wanted: str) -> Tariff | None:

@@ -196,7 +196,7 @@ def _totals(
     places = Money(ZERO, tariff.currency).rounded().amount
     excl = sum((line.net for line in taxes), places)
     incl = excl + sum((line.tax for line in taxes), places)
-    if len(taxes) > 1:
+    if len(taxes) > 1 and policy.round_at == "tax_group":
         digits = -int(places.as_tuple().exponent)
         once = [rounded(amount, digits, policy) for amount in (exact.excl, exact.incl)]
         if once != [excl, incl]:
@@ -251,7 +251,9 @@ def _noted(plan: Plan, runs: list[Run], periods: Sequence[Period], drafts: Draft
             notes.append("power_average")
         if any(period.start == period.end for period in blind):
             notes.append("power_unknown")
-    if plan.current.at and any(period.current_a is None for period in periods):
+    if plan.current.at and any(
+        period.current_a is None and period.kind == "CHARGING" for period in periods
+    ):
         notes.append("current_unknown")
     if any(run.kind == "RESERVATION_EXPIRED" for run in runs):
         notes.append("expired_first")

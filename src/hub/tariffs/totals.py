@@ -66,8 +66,8 @@ def tax_lines(
 ) -> tuple[TaxLine, ...]:
     """The rounded tax lines, whose sums are the totals to charge.
 
-    Groups are rounded each on their own, unless the policy rounds the total or a limit fixed
-    it (``bound``): then the total is rounded and dealt out over the groups.
+    The total is rounded and dealt out over the groups; or each group is rounded on its own
+    where the policy says so and no limit fixed the total (``bound``).
     """
     places = exponent(tariff.currency)
     if policy.round_at == "total" or bound:
