@@ -20,6 +20,11 @@ def correlation() -> str:
     return current
 
 
+def current() -> str:
+    """The correlation id if there is one, else empty; begins none (for logs)."""
+    return _CURRENT.get()
+
+
 @contextmanager
 def correlated(trace: str = "") -> Iterator[str]:
     """Do what the block does under correlation id ``trace`` (empty: a fresh one)."""

@@ -1,0 +1,170 @@
+"""The journal lane: frames whose answer carries no decision share a commit, then are answered.
+
+Also the log of every frame both ways. ``fold.py`` turns journalled frames into state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+import structlog
+from psycopg import AsyncConnection
+
+from hub.runtime import Database, Tx
+
+log = structlog.get_logger()
+
+_MOST = 512
+_QUEUE = 20_000
+_RETRY = 0.5
+
+_FRAME = """COPY ocpp.frame (station_id, id, tenant_id, at, direction, protocol, action,
+  message_id, call, reply, trace) FROM STDIN (FORMAT BINARY)"""
+_FRAME_TYPES = (
+    "text", "int8", "uuid", "timestamptz", "text", "text", "text", "text", "bytea", "bytea", "text"
+)  # fmt: skip
+_PENDING = "COPY ocpp.pending (station_id, id, tenant_id) FROM STDIN (FORMAT BINARY)"
+_PENDING_TYPES = ("text", "int8", "uuid")
+
+
+class FrameRow(msgspec.Struct, frozen=True):
+    """One CALL and its reply as stored. ``id`` orders the frames of a station by receipt."""
+
+    station_id: str
+    id: int
+    tenant_id: UUID
+    at: datetime
+    direction: Literal["i", "o"]
+    protocol: str
+    action: str
+    message_id: str
+    call: bytes
+    reply: bytes | None
+    trace: str
+
+
+class FrameIds:
+    """Strictly growing frame ids of this process: nanoseconds since 1970, never twice."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self) -> int:
+        """An id above every earlier one of this process."""
+        self._last = max(self._last + 1, time.time_ns())
+        return self._last
+
+
+class Journal:
+    """Group commit of frames by COPY. ``write`` returns once the frame is durable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queue: asyncio.Queue[tuple[FrameRow, bool, asyncio.Future[None] | None]] = (
+            asyncio.Queue(_QUEUE)
+        )
+
+    async def write(self, frame: FrameRow) -> None:
+        """Store a frame to be folded; raises what Postgres raised if it could not be stored."""
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._queue.put((frame, True, stored))
+        await stored
+
+    async def note(self, frame: FrameRow) -> None:
+        """Add a frame to the log soon; nothing waits for it and nothing folds it."""
+        await self._queue.put((frame, False, None))
+
+    async def run(self) -> None:
+        """Write batch after batch until cancelled; what is queued then is not acknowledged."""
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < _MOST and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            await self._store(batch)
+
+    async def _store(
+        self, batch: list[tuple[FrameRow, bool, asyncio.Future[None] | None]]
+    ) -> None:
+        error = await self._try([(frame, fold) for frame, fold, _ in batch])
+        if error is None:
+            for _, _, stored in batch:
+                _settle(stored, None)
+            return
+        # One bad frame must not refuse its neighbours: store each by itself.
+        for frame, fold, stored in batch:
+            failed = await self._try([(frame, fold)])
+            if failed is not None:
+                log.error("frame_not_stored", station=frame.station_id, error=repr(failed)[:300])
+            _settle(stored, failed)
+
+    async def _try(self, rows: list[tuple[FrameRow, bool]]) -> Exception | None:
+        try:
+            async with self._database.ingest() as connection:
+                await _copy(connection, _FRAME, _FRAME_TYPES, [_values(f) for f, _ in rows])
+                waiting = [(f.station_id, f.id, f.tenant_id) for f, fold in rows if fold]
+                if waiting:
+                    await _copy(connection, _PENDING, _PENDING_TYPES, waiting)
+        except Exception as error:  # noqa: BLE001 - the journal loop: whoever waits must hear of it
+            return error
+        return None
+
+
+def _values(frame: FrameRow) -> tuple[object, ...]:
+    return (
+        frame.station_id, frame.id, frame.tenant_id, frame.at, frame.direction,
+        frame.protocol, frame.action, frame.message_id, frame.call, frame.reply, frame.trace,
+    )  # fmt: skip
+
+
+async def _copy(
+    connection: AsyncConnection[Any],
+    statement: str,
+    types: tuple[str, ...],
+    rows: list[tuple[object, ...]],
+) -> None:
+    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(types)
+        for row in rows:
+            await copy.write_row(row)
+
+
+def _settle(stored: asyncio.Future[None] | None, error: Exception | None) -> None:
+    if stored is None or stored.done():
+        return
+    if error is None:
+        stored.set_result(None)
+    else:
+        stored.set_exception(error)
+
+
+async def take_pending(tx: Tx, station_id: str) -> list[FrameRow]:
+    """The station's journalled frames that wait to be folded, oldest first; taken by this tx.
+
+    Whoever takes them folds them in the same transaction; a rollback gives them back.
+    """
+    return await tx.all(FrameRow, "SELECT * FROM ocpp.take_pending(%s)", station_id)
+
+
+async def note_frame(tx: Tx, frame: FrameRow) -> None:
+    """Store a frame and its reply in the transaction of its effects."""
+    await tx.run(
+        "SELECT ocpp.note_frame(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        frame.station_id, frame.id, frame.at, frame.direction, frame.protocol, frame.action,
+        frame.message_id, frame.call, frame.reply, frame.trace,
+    )  # fmt: skip
+
+
+async def frames_of(
+    tx: Tx, station_id: str, *, before: int | None = None, limit: int = 50
+) -> list[FrameRow]:
+    """A station's frames both ways, newest first, older than id ``before``."""
+    return await tx.all(
+        FrameRow,
+        "SELECT * FROM ocpp.frames_of(%s, %s, %s)",
+        station_id, before or 2**63 - 1, limit,
+    )  # fmt: skip

