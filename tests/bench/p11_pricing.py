@@ -98,7 +98,7 @@ def main() -> None:
         "growth_20_to_1000": round(thousand / twenty, 1),
         "goal_growth": 60,
     }
-    print(json.dumps(result))  # noqa: T201
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":
