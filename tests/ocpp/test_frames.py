@@ -272,7 +272,6 @@ def test_any_json_is_a_frame_or_a_frame_error(value: Any, version: Any, ascii_on
     try:
         split(text, version)
     except FrameError as error:
-        assert str(error)
         encode_refusal(error, version)
 
 

@@ -251,6 +251,7 @@ def test_answers_are_forgotten_by_age_and_over_capacity() -> None:
 def test_a_malformed_call_brings_the_error_to_send() -> None:
     malformed = a_link(Version.V201).receive('[2,"9"]', 0)
     assert isinstance(malformed, Malformed)
+    assert malformed.reply is not None
     assert json.loads(malformed.reply)[:3] == [4, "9", "RpcFrameworkError"]
 
 
@@ -274,7 +275,7 @@ class Sent:
 
     ask: Ask
     order: int
-    outcomes: list = field(default_factory=list)
+    outcomes: list[Any] = field(default_factory=list)
 
 
 class LinkMachine(RuleBasedStateMachine):
@@ -286,11 +287,11 @@ class LinkMachine(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.link = a_link(capacity=self.CAPACITY)
-        self.asks = {}
-        self.waiting = []
-        self.open = None
-        self.retired = []
-        self.heard = []
+        self.asks: dict[str, Sent] = {}
+        self.waiting: list[Ask] = []
+        self.open: Any = None
+        self.retired: list[str] = []
+        self.heard: list[Heard] = []
         self.ids = 0
 
     def settle(self, event: Any) -> None:
@@ -345,7 +346,7 @@ class LinkMachine(RuleBasedStateMachine):
         event = self.link.receive(frame, self.now)
         assert isinstance(event, Answered if kind == "result" else Refused)
         assert event.ask is ask
-        if kind == "result":
+        if isinstance(event, Answered):
             assert json.loads(bytes(event.payload)) == {"for": ask.ref}
         self.settle(event)
         self.retired.append(message_id)

@@ -87,7 +87,7 @@ def valid(version: Any, name: Any) -> Any:
     return _valid(schema, schema.get("definitions", {}))
 
 
-def _valid(part: Any, definitions: Any) -> Any:
+def _valid(part: Any, definitions: Any) -> Any:  # noqa: PLR0911 - one return a type
     part = resolve(part, definitions)
     match part.get("type"):
         case "object":
@@ -161,7 +161,8 @@ def mutations(value: Any, schema: Any) -> Any:
                 )
                 yield changed(value, path, lambda at, key=key: at | {key: None})
         if part.get("type") == "array":
-            yield changed(value, path, lambda at: at * (part.get("maxItems", 3) + 1))
+            times = part.get("maxItems", 3) + 1
+            yield changed(value, path, lambda at, times=times: at * times)
 
 
 def changed(value: Any, path: Any, change: Any) -> Any:
@@ -214,7 +215,7 @@ def test_strict_reading_and_schema_agree_on_a_changed_payload(
 ) -> None:
     value = data.draw(valid(version, kind.__name__))
     every = list(mutations(value, schemas(version)[kind.__name__]))
-    for wrong in data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=8)):
+    for wrong in data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=4)):
         payload = to_json(wrong)
         if not agree(version, kind, payload):
             assert_lenient_reading_is_explained(kind, payload)
@@ -230,15 +231,46 @@ def assert_lenient_reading_is_explained(kind: Any, payload: Any) -> None:
     encode_payload(reading.value)
 
 
-@pytest.mark.long
+@cache
+def owners(version: Version) -> dict[str, str]:
+    """The first message that uses each shared definition: changes to it are tried there only."""
+    first: dict[str, str] = {}
+    for name, schema in schemas(version).items():
+        for definition in schema.get("definitions", {}):
+            first.setdefault(definition, name)
+    return first
+
+
+def full(part: Any, definitions: Any, mine: Any) -> Any:
+    """A payload with every member that is this message's own, and else what is required."""
+    if "$ref" in part:
+        name = part["$ref"].removeprefix("#/definitions/")
+        return full(definitions[name], definitions, mine and mine(name) and mine)
+    if part.get("type") == "object":
+        due = set(part["properties"]) if mine else set(part.get("required", ()))
+        members = part.get("properties", {}).items()
+        return {k: full(v, definitions, mine) for k, v in members if k in due}
+    if part.get("type") == "array":
+        return [full(part["items"], definitions, mine)] * max(1, part.get("minItems", 0))
+    if "enum" in part:
+        return part["enum"][0]
+    if part.get("format") == "date-time":
+        return "2026-01-01T00:00:00Z"
+    plain = {"string": "x", "integer": 1, "number": 1, "boolean": True}
+    return plain.get(part.get("type"), {"any": 1})
+
+
 @EVERY
-@given(st.data())
-@settings(QUICK, max_examples=5)
-def test_strict_reading_and_schema_agree_on_every_single_change(
-    version: Any, kind: Any, data: Any
-) -> None:
-    value = data.draw(valid(version, kind.__name__))
-    for wrong in mutations(value, schemas(version)[kind.__name__]):
+def test_strict_reading_and_schema_agree_on_every_single_change(version: Any, kind: Any) -> None:
+    name = kind.__name__
+    schema = schemas(version)[name]
+    value = full(
+        schema | {"properties": schema.get("properties", {})},
+        schema.get("definitions", {}),
+        lambda definition: owners(version)[definition] == name,
+    )
+    assert agree(version, kind, to_json(value))
+    for wrong in mutations(value, schema):
         payload = to_json(wrong)
         if not agree(version, kind, payload):
             assert_lenient_reading_is_explained(kind, payload)

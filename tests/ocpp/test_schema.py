@@ -1,5 +1,7 @@
 """Actions per version: who may ask for what (OCPP 1.6 section 4-5, security whitepaper; 2.0.1)."""
 
+from typing import Any
+
 import pytest
 
 from hub.kernel import NotFound
@@ -19,14 +21,16 @@ from hub.ocpp.versions import Fault, Version
 @pytest.mark.parametrize(
     ("version", "station", "csms", "every"), [(Version.V16, 14, 26, 39), (Version.V201, 25, 40, 64)]
 )
-def test_every_action_is_asked_by_someone(version, station, csms, every):
+def test_every_action_is_asked_by_someone(
+    version: Any, station: Any, csms: Any, every: Any
+) -> None:
     assert len(STATION_ACTIONS[version]) == station
     assert len(CSMS_ACTIONS[version]) == csms
     assert len(ACTIONS[version]) == every
     assert set(STATION_ACTIONS[version]) & set(CSMS_ACTIONS[version]) == {"DataTransfer"}
 
 
-def test_an_unknown_action_is_not_implemented_and_ours_is_not_supported():
+def test_an_unknown_action_is_not_implemented_and_ours_is_not_supported() -> None:
     with pytest.raises(PayloadError) as unknown:
         station_action(Version.V16, "TransactionEvent")
     assert unknown.value.fault is Fault.NOT_IMPLEMENTED
@@ -39,7 +43,7 @@ def test_an_unknown_action_is_not_implemented_and_ours_is_not_supported():
 
 
 @pytest.mark.parametrize("version", list(Version))
-def test_the_json_schema_of_every_action_can_be_had(version):
+def test_the_json_schema_of_every_action_can_be_had(version: Any) -> None:
     for name in ACTIONS[version]:
         for part in ("request", "response"):
             assert json_schema(version, name, part)["type"] == "object"
@@ -47,14 +51,14 @@ def test_the_json_schema_of_every_action_can_be_had(version):
         json_schema(version, "../v16/schemas/Reset")
 
 
-def test_a_payload_of_ours_goes_out_compact_in_the_schemas_order():
+def test_a_payload_of_ours_goes_out_compact_in_the_schemas_order() -> None:
     body = request_body(
         Version.V16, "ChangeAvailability", b'{ "type": "Operative", "connectorId": 1 }'
     )
     assert body == b'{"connectorId":1,"type":"Operative"}'
 
 
-def test_a_limit_of_ours_keeps_its_decimal_place():
+def test_a_limit_of_ours_keeps_its_decimal_place() -> None:
     body = request_body(
         Version.V16,
         "RemoteStartTransaction",
@@ -66,7 +70,7 @@ def test_a_limit_of_ours_keeps_its_decimal_place():
     assert b'"limit":16.10' in body
 
 
-def test_p_03_custom_data_of_ours_goes_out_whole():
+def test_p_03_custom_data_of_ours_goes_out_whole() -> None:
     body = request_body(
         Version.V201, "ClearCache", b'{"customData": {"vendorId": "v", "my_key": 1.50}}'
     )
@@ -83,7 +87,7 @@ def test_p_03_custom_data_of_ours_goes_out_whole():
         (b"[", Fault.FORMAT),
     ],
 )
-def test_a_payload_of_ours_against_the_schema_is_refused(payload, fault):
+def test_a_payload_of_ours_against_the_schema_is_refused(payload: Any, fault: Any) -> None:
     with pytest.raises(PayloadError) as refused:
         request_body(Version.V16, "Reset", payload)
     assert refused.value.fault is fault

@@ -78,11 +78,7 @@ def split(frame: bytes | str, version: Version) -> Frame | None:
         found = _FRAME.decode(raw)
     except msgspec.MsgspecError:
         raise _diagnose(raw, rules) from None
-    if (
-        b"\\" in raw
-        and _NUL in raw
-        and "\0" in f"{found.id}{found.action if isinstance(found, Call) else ''}"
-    ):
+    if b"\\" in raw and _NUL in raw and _named_with_nul(found):
         raise _frame_error(rules, Fault.RPC_FRAMEWORK, "a message id or action holds NUL", raw)
     return found
 
@@ -115,6 +111,10 @@ def encode_refusal(error: FrameError, version: Version) -> bytes | None:
 def encode_payload(payload: object) -> bytes:
     """A wire Struct as compact JSON, members in the schema's order, decimals exact."""
     return _ENCODER.encode(payload)
+
+
+def _named_with_nul(frame: Frame) -> bool:
+    return "\0" in (f"{frame.id}{frame.action}" if isinstance(frame, Call) else str(frame.id))
 
 
 def _octets(frame: bytes | str, rules: Rules) -> bytes:
