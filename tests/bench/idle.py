@@ -10,9 +10,10 @@ import ssl
 import sys
 
 import uvloop
-from tests.bench.field import Station, Tally
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
+
+from tests.bench.field import Station, Tally
 
 
 async def main(url: str, count: int, ca: str | None) -> None:

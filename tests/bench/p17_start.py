@@ -17,10 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench.machine import facts, median, resident
-
 from hub.runtime.postgres import EmbeddedPostgres
 from hub.sim.child import HubChild
+from tests.bench.machine import facts, median, resident
 
 IMPORTS = (
     "import aiohttp, alembic, cryptography, httptools, jinja2, litestar, msgspec, ocpp,"

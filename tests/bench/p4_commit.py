@@ -11,12 +11,12 @@ import asyncio
 import json
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import psycopg
+
 from tests.bench.machine import facts, median
 from tests.bench.proving import lap, proving
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -21,10 +20,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.bench.machine import Child, cpu_seconds, facts, free_port, resident, wait_for_port
-from tests.bench.proving import durable_postgres, enrol
 
 from hub.sim.child import HubChild
+from tests.bench.machine import Child, cpu_seconds, facts, free_port, resident, wait_for_port
+from tests.bench.proving import durable_postgres, enrol
 
 GOALS = {"plain": 1.6, "tls": 1.3}
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 import psycopg
-from tests.bench.field import ENERGY_WH
-from tests.bench.machine import Child, cpu_seconds, quantile
 
 from hub.charging import Token, save_token
 from hub.runtime import Database, SystemClock
 from hub.runtime.postgres import EmbeddedPostgres
 from hub.sim.child import HubChild
 from hub.stations import register_station
+from tests.bench.field import ENERGY_WH
+from tests.bench.machine import Child, cpu_seconds, quantile
 
 PROTOCOLS = ("ocpp1.6", "ocpp2.0.1")
 
