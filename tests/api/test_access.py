@@ -12,7 +12,6 @@ from hub.runtime import PLATFORM, Database
 
 from .conftest import BOOTSTRAP, bearer
 
-
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
 CLOSED = (
     "/api/v1/jobs/dead", "/api/v1/no/such/thing", "/api/v1/jobs/x/replay", "/anything", "/api",
@@ -33,7 +32,7 @@ async def test_without_a_login_every_address_answers_401(client: httpx.AsyncClie
 async def test_a_wrong_login_answers_401(client: httpx.AsyncClient) -> None:
     for value in ("Bearer wrong", "Basic " + BOOTSTRAP, "Bearer", "Token x", "bearer \u00e9"):
         answer = await client.get(
-            "/api/v1/jobs/dead", headers={"authorization": value.encode("latin-1")}
+            "/api/v1/jobs/dead", headers=[(b"authorization", value.encode("latin-1"))]
         )
         assert answer.status_code == 401, value
 

@@ -10,8 +10,14 @@ import httpx
 
 from hub.kernel import new_id
 from hub.runtime import PLATFORM, Database
-from hub.stations import answer_command, commands_due, find_station, note_unknown_station
-from hub.stations import station_connected, take_command
+from hub.stations import (
+    answer_command,
+    commands_due,
+    find_station,
+    note_unknown_station,
+    station_connected,
+    take_command,
+)
 
 
 async def connect(database: Database, station_id: str, protocol: str = "ocpp1.6") -> None:
@@ -92,7 +98,8 @@ async def test_a_waiting_station_is_approved_or_refused(
     assert (await admin.post("/api/v1/stations/NEW-1/approve")).status_code == 200
     assert (await admin.post("/api/v1/stations/NEW-2/refuse")).status_code == 204
     states = {
-        one["station_id"]: one["state"] for one in (await admin.get("/api/v1/stations")).json()["items"]
+        one["station_id"]: one["state"]
+        for one in (await admin.get("/api/v1/stations")).json()["items"]
     }
     assert states == {"NEW-1": "approved", "NEW-2": "refused"}
 

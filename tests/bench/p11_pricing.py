@@ -45,8 +45,9 @@ def bench_session(count: int, start: datetime) -> list[Period]:
         parked = number >= count * 4 // 5
         begin = start + timedelta(minutes=15 * number)
         wh = Decimal(0) if parked else Decimal(2750 + number % 7)
-        kind = "PARKING" if parked else "CHARGING"
-        periods.append(Period(begin, begin + timedelta(minutes=15), wh, kind))
+        periods.append(
+            Period(begin, begin + timedelta(minutes=15), wh, "PARKING" if parked else "CHARGING")
+        )
     return periods
 
 
@@ -98,7 +99,7 @@ def main() -> None:
         "growth_20_to_1000": round(thousand / twenty, 1),
         "goal_growth": 60,
     }
-    print(json.dumps(result))  # noqa: T201
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

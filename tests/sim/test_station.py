@@ -9,7 +9,7 @@ from ocpp.v16 import call as c16
 from ocpp.v201 import call as c201
 
 from hub.sim import Car, Faults, SimStation
-from hub.sim.station import NotAllowed
+from hub.sim.plate import NotAllowed
 from tests.sim.central import Central, central_system
 
 BOTH = pytest.mark.parametrize("protocol", ["ocpp1.6", "ocpp2.0.1"])

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from hub.tariffs import Period, Tariff, TariffRestrictions
 
 QUARTER = 900
-DAYS = "MONDAY TUESDAY WEDNESDAY THURSDAY FRIDAY SATURDAY SUNDAY".split()
-WHEN = {
+State = tuple[Fraction, Fraction, Fraction, Fraction, Fraction | None]
+DAYS = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"]
+WHEN: dict[str, list[str | None]] = {
     "CHARGING": [None],
     "PARKING": [None],
     "RESERVATION": ["RESERVATION"],
@@ -38,7 +40,7 @@ def cost(tariff: Tariff, periods: Sequence[Period], zone: str) -> tuple[Fraction
         before = Fraction(0) if reserved else energy_before
         wh = Fraction(period.energy_wh)
         cuts = _cuts(tariff, start, end, base, before, wh)
-        for low, high in zip(cuts, cuts[1:], strict=False):
+        for low, high in pairwise(cuts):
             middle = (low + high) / 2
             at = before + wh * (middle - start) / (end - start)
             power = wh * 36 / 10 / (end - start)
@@ -76,7 +78,9 @@ def _seconds(at: datetime) -> Fraction:
     return Fraction(span // timedelta(microseconds=1), 1_000_000)
 
 
-def _cuts(tariff, start, end, base, before, wh) -> list[Fraction]:
+def _cuts(
+    tariff: Tariff, start: Fraction, end: Fraction, base: Fraction, before: Fraction, wh: Fraction
+) -> list[Fraction]:
     points = {start, end}
     points |= {Fraction(n * QUARTER) for n in range(int(start // QUARTER), int(end // QUARTER) + 1)}
     for element in tariff.elements:
@@ -86,13 +90,15 @@ def _cuts(tariff, start, end, base, before, wh) -> list[Fraction]:
         for limit in (r.min_duration, r.max_duration):
             if limit is not None:
                 points.add(base + limit)
-        for limit in (r.min_kwh, r.max_kwh):
-            if limit is not None and wh:
-                points.add(start + (Fraction(limit) * 1000 - before) * (end - start) / wh)
+        for level in (r.min_kwh, r.max_kwh):
+            if level is not None and wh:
+                points.add(start + (Fraction(level) * 1000 - before) * (end - start) / wh)
     return sorted(point for point in points if start <= point <= end)
 
 
-def _find(tariff, kind, dimension, state, zone) -> tuple[int, int] | None:
+def _find(
+    tariff: Tariff, kind: str, dimension: str, state: State, zone: str
+) -> tuple[int, int] | None:
     for when in WHEN[kind]:
         for i, element in enumerate(tariff.elements):
             r = element.restrictions or TariffRestrictions()
@@ -104,7 +110,7 @@ def _find(tariff, kind, dimension, state, zone) -> tuple[int, int] | None:
     return None
 
 
-def _holds(r: TariffRestrictions, state, zone: str) -> bool:
+def _holds(r: TariffRestrictions, state: State, zone: str) -> bool:
     moment, elapsed, wh, power, current = state
     utc = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(moment))
     local = utc.astimezone(ZoneInfo(zone))
@@ -134,7 +140,12 @@ def _holds(r: TariffRestrictions, state, zone: str) -> bool:
     return all(tests)
 
 
-def _sum(tariff, bills, flats, charged) -> tuple[Fraction, Fraction]:
+def _sum(
+    tariff: Tariff,
+    bills: dict[str, list[tuple[int, int, Fraction]]],
+    flats: dict[str, tuple[int, int]],
+    charged: bool,
+) -> tuple[Fraction, Fraction]:
     excl = incl = Fraction(0)
 
     def add(place: tuple[int, int], units: Fraction) -> None:
@@ -154,13 +165,14 @@ def _sum(tariff, bills, flats, charged) -> tuple[Fraction, Fraction]:
             continue
         i, j, _ = uses[-1]
         step = tariff.elements[i].price_components[j].step_size
-        total = sum(amount for _, _, amount in uses)
+        total = sum((amount for _, _, amount in uses), Fraction(0))
         if step:
             add((i, j), (math.ceil(total / step) * step - total) / per)
-    for limit, better in ((tariff.min_price if charged else None, max), (tariff.max_price, min)):
-        if limit is not None:
-            excl = better(excl, Fraction(limit.excl_vat))
-            incl = better(incl, Fraction(limit.incl_vat))
+    floor, ceiling = tariff.min_price if charged else None, tariff.max_price
+    if floor is not None:
+        excl, incl = max(excl, Fraction(floor.excl_vat)), max(incl, Fraction(floor.incl_vat or 0))
+    if ceiling is not None and ceiling.incl_vat is not None:
+        excl, incl = min(excl, Fraction(ceiling.excl_vat)), min(incl, Fraction(ceiling.incl_vat))
     return excl, incl
 
 

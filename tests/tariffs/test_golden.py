@@ -241,7 +241,7 @@ def _file_periods(rows: list[dict[str, Any]]) -> list[Period]:
     for row in rows:
         start = datetime.fromisoformat(row["local_start"]).replace(tzinfo=UTC)
         start = max(start, periods[-1].end) if periods else start
-        kind = "PARKING" if "parking_s" in row else row.get("reservation", "CHARGING")
+        kind: Any = "PARKING" if "parking_s" in row else row.get("reservation", "CHARGING")
         span = row.get("time_s", row.get("parking_s", row.get("reservation_s", 1800)))
         optional = {k: Decimal(str(row[k])) for k in ("current_a", "power_kw") if k in row}
         periods.append(

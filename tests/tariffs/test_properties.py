@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import TypeVar, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.tariffs import (
+    DEFAULT,
     PER_TAX_GROUP,
     Period,
     PriceComponent,
@@ -19,17 +21,18 @@ from hub.tariffs import (
     TariffRestrictions,
     price,
 )
-from hub.tariffs.model import WEEKDAYS
+from hub.tariffs.model import WEEKDAYS, Kind
 
 from . import oracle
 from .builders import at
 
 ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kathmandu", "UTC"]
+T = TypeVar("T")
 NEAR = Fraction(1, 10**18)
 STARTS = ["2026-03-28T21:17:00", "2026-03-29T00:40:11", "2026-10-24T22:10:00", "2026-10-25T00:05:07", "2026-03-08T05:50:00", "2026-11-01T04:59:59", "2026-06-05T13:37:00"]  # fmt: skip
 
 
-def maybe(strategy):
+def maybe(strategy: st.SearchStrategy[T]) -> st.SearchStrategy[T | None]:
     return st.one_of(st.none(), st.none(), strategy)
 
 
@@ -68,7 +71,9 @@ restrictions = st.builds(
 )
 
 
-def elements(limits):
+def elements(
+    limits: st.SearchStrategy[TariffRestrictions],
+) -> st.SearchStrategy[tuple[TariffElement, ...]]:
     return st.lists(
         st.builds(
             TariffElement,
@@ -80,7 +85,7 @@ def elements(limits):
     ).map(tuple)
 
 
-def limit(low: int, high: int):
+def limit(low: int, high: int) -> st.SearchStrategy[PriceLimit]:
     def build(net: int, extra: int) -> PriceLimit:
         return PriceLimit(excl_vat=Decimal(net) / 100, incl_vat=Decimal(net + extra) / 100)
 
@@ -94,7 +99,7 @@ unlimited = st.builds(
 
 
 @st.composite
-def sessions(draw, least=0):
+def sessions(draw: st.DrawFn, least: int = 0) -> list[Period]:
     now = at(draw(st.sampled_from(STARTS)))
     kinds = draw(
         st.lists(st.sampled_from(["CHARGING", "CHARGING", "PARKING"]), max_size=6, min_size=least)
@@ -107,7 +112,14 @@ def sessions(draw, least=0):
         end = now + timedelta(seconds=draw(st.integers(1, 7200)))
         wh = 0 if "RES" in kind else draw(st.integers(least, 90_000))
         periods.append(
-            Period(now, end, Decimal(wh) / 10, kind, draw(maybe(current)), draw(maybe(power)))
+            Period(
+                now,
+                end,
+                Decimal(wh) / 10,
+                cast(Kind, kind),
+                draw(maybe(current)),
+                draw(maybe(power)),
+            )
         )
         now = end
     return periods
@@ -118,7 +130,9 @@ zones = st.sampled_from(ZONES)
 
 @settings(max_examples=300, deadline=None)
 @given(tariffs, sessions(), zones)
-def test_the_engine_agrees_with_an_exact_oracle(tariff, periods, zone):
+def test_the_engine_agrees_with_an_exact_oracle(
+    tariff: Tariff, periods: list[Period], zone: str
+) -> None:
     priced = price(tariff, periods, time_zone=zone)
     excl, incl = oracle.cost(tariff, periods, zone)
     assert abs(Fraction(priced.excl) - excl) < NEAR
@@ -131,21 +145,22 @@ def cut(period: Period, eighths: int) -> list[Period]:
     span = period.end - period.start
     middle = period.start + span * eighths / 8
     first = period.energy_wh * eighths / 8
-    rest = (period.kind, period.current_a)
     # The average power is a fact of the whole period, so both halves state it.
     seconds = span / timedelta(seconds=1)
     kw = period.power_kw
     if kw is None:
         kw = period.energy_wh * 36 / 10 / Decimal(int(seconds))
     return [
-        Period(period.start, middle, first, *rest, kw),
-        Period(middle, period.end, period.energy_wh - first, *rest, kw),
+        Period(period.start, middle, first, period.kind, period.current_a, kw),
+        Period(middle, period.end, period.energy_wh - first, period.kind, period.current_a, kw),
     ]
 
 
 @settings(max_examples=200, deadline=None)
 @given(tariffs, sessions(), zones, st.integers(0, 9), st.integers(1, 7))
-def test_splitting_a_period_never_changes_a_price(tariff, periods, zone, which, eighths):
+def test_splitting_a_period_never_changes_a_price(
+    tariff: Tariff, periods: list[Period], zone: str, which: int, eighths: int
+) -> None:
     whole = [half for period in periods for half in cut(period, 8)[:1]]
     place = which % len(periods)
     parts = [*whole[:place], *cut(periods[place], eighths), *whole[place + 1 :]]
@@ -174,7 +189,9 @@ by_clock = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(by_clock, sessions(least=1), zones, st.integers(0, 9), st.integers(1, 50_000))
-def test_more_energy_never_costs_less(tariff, periods, zone, which, more):
+def test_more_energy_never_costs_less(
+    tariff: Tariff, periods: list[Period], zone: str, which: int, more: int
+) -> None:
     place = which % len(periods)
     old = periods[place]
     if "RES" in old.kind:
@@ -188,9 +205,11 @@ def test_more_energy_never_costs_less(tariff, periods, zone, which, more):
 
 @settings(max_examples=200, deadline=None)
 @given(tariffs, sessions(), zones, st.booleans())
-def test_lines_tax_lines_and_parts_add_up(tariff, periods, zone, grouped):
-    policy = PER_TAX_GROUP if grouped else None
-    priced = price(tariff, periods, time_zone=zone, **({"policy": policy} if policy else {}))
+def test_lines_tax_lines_and_parts_add_up(
+    tariff: Tariff, periods: list[Period], zone: str, grouped: bool
+) -> None:
+    policy = PER_TAX_GROUP if grouped else DEFAULT
+    priced = price(tariff, periods, time_zone=zone, policy=policy)
     lines = priced.lines
     assert abs(sum(line.excl for line in lines) - priced.excl) < Decimal("1e-18")
     assert abs(sum(line.incl for line in lines) - priced.incl) < Decimal("1e-18")
@@ -206,7 +225,9 @@ def test_lines_tax_lines_and_parts_add_up(tariff, periods, zone, grouped):
 
 @settings(max_examples=60, deadline=None)
 @given(unlimited, sessions(), zones)
-def test_charging_periods_keep_all_energy_and_time(tariff, periods, zone):
+def test_charging_periods_keep_all_energy_and_time(
+    tariff: Tariff, periods: list[Period], zone: str
+) -> None:
     priced = price(tariff, periods, time_zone=zone)
     given_s = sum((Decimal((p.end - p.start) // timedelta(seconds=1)) for p in periods), Decimal(0))
     assert priced.energy_wh == sum((p.energy_wh for p in periods), Decimal(0))

@@ -9,7 +9,13 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec import (
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+)
 from litestar.params import FromPath, QueryParameter
 
 from hub.api.access import Principal, needs
@@ -119,7 +125,7 @@ class SendOperation(Operation):
 
     def __post_init__(self) -> None:
         self.request_body = RequestBody(
-            content={"application/json": OpenAPIMediaType(schema=Schema(type="object"))},
+            content={"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT))},
             description="The request payload of the action, as the station's OCPP version has it.",
             required=True,
         )
@@ -150,16 +156,12 @@ async def send(
     async with wiring.database.tx(request.user.tenant, actor=request.user.name) as tx:
         row = await station(tx, station_id)
         check_payload(wiring.catalogue, row, action, payload)
-        command_id = await send_command(
-            tx, row.ref, action, payload, origin=request.user.name
-        )
+        command_id = await send_command(tx, row.ref, action, payload, origin=request.user.name)
     found = await _answer_within(wiring, request.user, command_id, wait)
     return _answer(found, command_id)
 
 
-def check_payload(
-    catalogue: ActionCatalogue, row: StationRow, action: str, payload: bytes
-) -> None:
+def check_payload(catalogue: ActionCatalogue, row: StationRow, action: str, payload: bytes) -> None:
     """Refuse what the station's version cannot be sent: ``UnknownAction``, ``PayloadRefused``.
 
     A station that never connected may turn out to speak any version, so one that fits will do.

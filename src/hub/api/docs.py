@@ -31,13 +31,15 @@ class DocsPage(OpenAPIRenderPlugin):
         assert source is not None
         style = source.get_source(self._templates, "docs.css")[0]
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        return (
-            self._templates.get_template("docs.html")
-            .render(
-                document=openapi_schema, tags=list(_by_tag(openapi_schema)), style=style,
-                digest=digest, shape=lambda schema: _shape(schema, openapi_schema),
-            )  # fmt: skip
-            .encode()
+        return self._page(openapi_schema, style, digest).encode()
+
+    def _page(self, document: dict[str, Any], style: str, digest: str) -> str:
+        return self._templates.get_template("docs.html").render(
+            document=document,
+            tags=list(_by_tag(document)),
+            style=style,
+            digest=digest,
+            shape=lambda schema: _shape(schema, document),
         )
 
 
@@ -55,10 +57,11 @@ def _by_tag(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[dic
 def _shape(schema: dict[str, Any], document: dict[str, Any], depth: int = 0) -> str:
     """A schema as one readable line: ``{id: string, tags: [string]}``."""
     if "$ref" in schema:
-        name = schema["$ref"].rsplit("/", 1)[1]
+        name = str(schema["$ref"]).rsplit("/", 1)[1]
         if depth > 1:
             return name
-        return _shape(document["components"]["schemas"][name], document, depth + 1)
+        named: dict[str, Any] = document["components"]["schemas"][name]
+        return _shape(named, document, depth + 1)
     for key in ("oneOf", "anyOf"):
         if key in schema:
             return " | ".join(dict.fromkeys(_shape(one, document, depth) for one in schema[key]))

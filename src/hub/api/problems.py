@@ -84,9 +84,7 @@ class Forbidden(ApiError):
         return f"this API token lacks the scope {self.scope!r}"
 
 
-def problem(
-    status: int, code: str, detail: str, members: dict[str, Any] | None = None
-) -> Problem:
+def problem(status: int, code: str, detail: str, members: dict[str, Any] | None = None) -> Problem:
     """A problem of ours, titled by its HTTP status."""
     return Problem(
         type=_TYPE + code, title=HTTPStatus(status).phrase, status=status, detail=detail, code=code,

@@ -6,7 +6,7 @@ from typing import Final
 
 from litestar.handlers import HTTPRouteHandler
 
-from hub.api import commands, health, stations, work
+from hub.api import commands, health, sessions, stations, work
 
 HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
     stations.list_stations,
@@ -20,6 +20,8 @@ HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
     commands.send,
     commands.list_commands,
     commands.get_command,
+    sessions.list_sessions,
+    sessions.get_session,
     work.list_dead_jobs,
     work.replay_dead_job,
     work.drop_dead_job,

@@ -40,7 +40,7 @@ InState = Annotated[
 
 
 class StationShape(msgspec.Struct, frozen=True, kw_only=True):
-    """A station. ``online`` says whether its socket is open now; ``version`` is its OCPP version."""
+    """A station. ``online``: its socket is open now; ``version``: the OCPP version it speaks."""
 
     station_id: str
     state: str

@@ -25,7 +25,7 @@ from hub.runtime import Tx
 
 _MAX_BODY = 32 * 1024 * 1024
 
-_INTRODUCTION = """Our own REST interface: stations, sessions, CDRs, tokens, tariffs, partners, books.
+_INTRODUCTION = """Stations, sessions, CDRs, tokens, tariffs, partners and books over REST.
 
 Send a token as `Authorization: Bearer ...` (`hub token create --role admin`). Lists answer
 `{"items": [...], "next": cursor or null}`; give `next` back as `cursor`. Errors are RFC 9457
@@ -84,9 +84,7 @@ def api_router() -> Router:
     )
 
 
-def litestar_app(
-    wiring: Wiring, doors: Sequence[Router | HTTPRouteHandler] = ()
-) -> Litestar:
+def litestar_app(wiring: Wiring, doors: Sequence[Router | HTTPRouteHandler] = ()) -> Litestar:
     """The application behind the gate: our API and the routers of the other HTTP doors."""
     app = Litestar(
         route_handlers=[api_router(), openapi_json, *PUBLIC, *doors],

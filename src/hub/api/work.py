@@ -53,7 +53,7 @@ async def list_dead_jobs(tx: Work) -> Page[DeadJobShape]:
 )  # fmt: skip
 async def replay_dead_job(tx: Work, job_id: FromPath[str]) -> None:
     """Try a dead job again, at once and with all its attempts."""
-    await replay_job(tx, _number(job_id))
+    await replay_job(tx, job_number(job_id))
 
 
 @post(
@@ -62,10 +62,11 @@ async def replay_dead_job(tx: Work, job_id: FromPath[str]) -> None:
 )  # fmt: skip
 async def drop_dead_job(tx: Work, job_id: FromPath[str]) -> None:
     """Give a dead job up, which frees the jobs that wait behind it."""
-    await drop_job(tx, _number(job_id))
+    await drop_job(tx, job_number(job_id))
 
 
-def _number(job_id: str) -> int:
+def job_number(job_id: str) -> int:
+    """The number of a job; what cannot be one is ``NotFound`` like what is none."""
     if not job_id.isascii() or not job_id.isdigit() or len(job_id) > 18:
         raise NotFound("dead job", job_id)
     return int(job_id)

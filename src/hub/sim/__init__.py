@@ -6,6 +6,7 @@ what they accept is a second opinion. They share only the kernel and the clock w
 
 from hub.sim.car import Car
 from hub.sim.partner import Driver, SimPartner
-from hub.sim.station import Charge, Faults, SimStation
+from hub.sim.plate import Charge, Faults
+from hub.sim.station import SimStation
 
 __all__ = ["Car", "Charge", "Driver", "Faults", "SimPartner", "SimStation"]

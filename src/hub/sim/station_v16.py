@@ -8,7 +8,8 @@ from typing import Any
 
 from ocpp.v16 import ChargePoint, call, call_result
 
-from hub.sim.station import BootAnswer, Evse, Note, SimStation
+from hub.sim.plate import BootAnswer, Evse, Note
+from hub.sim.station import SimStation
 from hub.sim.voice import Speaking
 from hub.sim.wire import Wire, answers
 

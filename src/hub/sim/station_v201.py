@@ -7,7 +7,8 @@ from typing import Any
 
 from ocpp.v201 import ChargePoint, call, call_result
 
-from hub.sim.station import BootAnswer, Evse, Note, SimStation
+from hub.sim.plate import BootAnswer, Evse, Note
+from hub.sim.station import SimStation
 from hub.sim.station_v16 import limit_in_watts
 from hub.sim.voice import KNOWN_STATES, Speaking
 from hub.sim.wire import Wire, answers

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from hub.sim.plate import Heard
 from hub.sim.wire import LinkLost, Wire
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ class Speaking:
         """A frame of the hub; commands are noted, muted or delayed as the faults say."""
         frame = msgspec.json.decode(raw)
         if frame[0] == 2:
-            from hub.sim.station import Heard
-
             station, action = self.station, frame[2]
             station.heard.append(Heard(action, frame[3], station.clock.now()))
             station.changed()

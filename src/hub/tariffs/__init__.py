@@ -1,10 +1,11 @@
 """What energy costs: the OCPI tariff model and a pure, exact pricing engine that explains itself.
 
 Reads partners' tariffs, prices sessions to the last decimal, and names how it read every rule
-that the standard leaves open. No invoices, no ledger, no network here.
+that the standard leaves open. ``store`` keeps our own tariffs by version. No ledger, no network.
 """
 
 from hub.tariffs.decode import tariff_of_ocpi
+from hub.tariffs.events import TariffChanged, TariffDeleted
 from hub.tariffs.explain import explain
 from hub.tariffs.lines import CdrDimension, ChargedPeriod, Cost, Line, Priced, Reading, TaxLine
 from hub.tariffs.model import (
@@ -22,6 +23,14 @@ from hub.tariffs.model import (
 )
 from hub.tariffs.periods import Rebuilt, VolumePeriod, rebuilt
 from hub.tariffs.price import price, running_price
+from hub.tariffs.store import (
+    TariffRef,
+    current_tariff,
+    delete_tariff,
+    load_tariff,
+    save_tariff,
+    tariffs,
+)
 
 __all__ = [
     "DEFAULT",
@@ -39,14 +48,22 @@ __all__ = [
     "Reading",
     "Rebuilt",
     "Tariff",
+    "TariffChanged",
+    "TariffDeleted",
     "TariffElement",
+    "TariffRef",
     "TariffRestrictions",
     "TaxLine",
     "VolumePeriod",
+    "current_tariff",
+    "delete_tariff",
     "explain",
+    "load_tariff",
     "price",
     "rebuilt",
     "running_price",
+    "save_tariff",
     "tariff_for",
     "tariff_of_ocpi",
+    "tariffs",
 ]
