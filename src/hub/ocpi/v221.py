@@ -79,9 +79,7 @@ def _lift_details(given: wire.VersionDetails) -> objects.VersionDetails:
 
 
 def _lower_details(ours: objects.VersionDetails) -> wire.VersionDetails:
-    endpoints = (
-        wire.Endpoint(identifier=e.module, role=e.role, url=e.url) for e in ours.endpoints
-    )
+    endpoints = (wire.Endpoint(identifier=e.module, role=e.role, url=e.url) for e in ours.endpoints)
     return wire.VersionDetails(version=ours.version, endpoints=tuple(endpoints))
 
 
