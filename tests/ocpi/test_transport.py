@@ -16,7 +16,7 @@ PATH = "/2.2.1/receiver/tokens/NL/EXM/04A1B2C3D4"
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Token", "Token bm90LWtub3du", "Bearer abc", "Basic abc", "Token ÿ", "Token \x7f"],
+    ["", "Token", "Token bm90LWtub3du", "Bearer abc", "Basic abc", "Token ÿ"],
 )
 async def test_T_A3_a_missing_or_unknown_token_is_http_401_in_an_envelope(
     hub: Hub, partner: UUID, header: str
