@@ -71,8 +71,8 @@ class Hub:
         headers: dict[str, str] | None = None,
     ) -> Heard:  # fmt: skip
         url = path if path.startswith("http") else f"{self.url}{path}"
-        content = body if isinstance(body, bytes) else None if body is None else encode(body)
-        content = None if content is None else io.BytesIO(content)
+        raw = body if isinstance(body, bytes) else b"" if body is None else encode(body)
+        content = io.BytesIO(raw) if raw else None
         given = headers or {}
         if "Authorization" not in given:
             plain = self.token if token is None else token

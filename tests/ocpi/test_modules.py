@@ -50,8 +50,10 @@ async def test_T_E2_a_patch_changes_the_named_members_only(hub: Hub, partner: UU
 @pytest.mark.parametrize(
     "change",
     [
-        {"valid": False}, {"valid": None, "last_updated": "2026-02-01T00:00:00Z"},
-        {"uid": "OTHER", "last_updated": "2026-02-01T00:00:00Z"}, [1],
+        {"valid": False},
+        {"valid": None, "last_updated": "2026-02-01T00:00:00Z"},
+        {"uid": "OTHER", "last_updated": "2026-02-01T00:00:00Z"},
+        [1],
     ],
     ids=["T-B11 no last_updated", "T-E5 null for a required member", "T-B12 other id", "no object"],
 )
@@ -101,9 +103,7 @@ async def test_L_1_locations_are_read_at_three_depths(hub: Hub, partner: UUID) -
         assert (heard.http, heard.code) == (404, 2003)
 
 
-async def test_T_D2_pages_follow_our_links_and_tell_the_true_total(
-    hub: Hub, partner: UUID
-) -> None:
+async def test_T_D2_pages_follow_our_links_and_tell_the_true_total(hub: Hub, partner: UUID) -> None:
     async with hub.database.tx() as tx:
         for number in range(7):
             place = msgspec.structs.replace(LOCATION, id=f"L{number}", evses=())
