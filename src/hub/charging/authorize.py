@@ -275,7 +275,7 @@ class Authorizer:
         )  # fmt: skip
 
     async def _owners(self, tx: Tx) -> tuple[UUID, ...]:
-        """Whom to ask about an identifier that nobody told us of: every eMSP that answers (TO-11)."""
+        """Whom to ask about an identifier that nobody told us of: every eMSP (TO-11)."""
         if self._authority is None:
             return ()
         return tuple(one.id for one in await partners_with(tx, "tokens", "SENDER"))

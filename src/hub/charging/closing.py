@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from hub.charging.cost import running_price
+from hub.charging.cost import priced
 from hub.charging.energy import Sample, begin_of, final_energy, samples
 from hub.charging.events import SessionClosed, SessionUpdated
 from hub.charging.exceptions import park, settle_exceptions
@@ -147,7 +147,8 @@ async def _with_end(tx: Tx, session: Session, ended: TransactionEnded) -> Sessio
         end_seq=ended.seq, last_updated=tx.now,
     )  # fmt: skip
     session = await _final(tx, session, _missing_events(await _gap(tx, session, ended)), found)
-    return await running_price(tx, session, force=True)
+    # 2.x is told the total in the answer; a 1.6 station is not waiting for a price.
+    return session if session.ref is None else await priced(tx, session, samples=found)
 
 
 def _missing_events(gap: bool) -> frozenset[str]:
@@ -279,7 +280,7 @@ async def _end_without_start(tx: Tx, ended: TransactionEnded) -> Session | None:
     place = await place_of(tx, ended.station.id, ended.evse, key)
     if place.existing is not None:
         return await lock_session(tx, "s.id = %s", place.existing)
-    session = await fresh_session(tx, ended, key, place)
+    session = fresh_session(tx, ended, key, place)
     return await _insert_ended(tx, _begun_at(session, begin), ended)
 
 
@@ -339,7 +340,7 @@ async def reconsider(tx: Tx, session: Session) -> Session:
     )  # fmt: skip
     found = await samples_of(tx, session.id)
     session = await _final(tx, session, _missing_events(gap), found)
-    session = await running_price(tx, session, force=True)
+    session = await priced(tx, session)
     if not session.held and session.ended_at is not None:
         session = unflagged(session, "incomplete")
         await settle_exceptions(tx, session.id, "held_session", "what was missing has arrived")
@@ -361,7 +362,7 @@ async def close_abandoned_session(tx: Tx, session_id: UUID) -> bool:
         ended_at=min(at, max(tx.now, session.started_at)), closed_at=tx.now,
         stop_reason="PowerLoss", estimated=True, last_updated=tx.now,
     )  # fmt: skip
-    session = await running_price(tx, flagged(session, "abandoned"), force=True)
+    session = await priced(tx, flagged(session, "abandoned"))
     await update_row(tx, session, Evidence(received_at=tx.now))
     await _announce_end(tx, session)
     return True

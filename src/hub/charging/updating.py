@@ -81,7 +81,7 @@ async def _opened_early(
     tx: Tx, updated: TransactionUpdated, authorization: Authorization | None, key: str
 ) -> EndAnswer:
     place = await place_of(tx, updated.station.id, updated.evse, key)
-    session = await fresh_session(tx, updated, key, place)
+    session = fresh_session(tx, updated, key, place)
     session = flagged(_fold(session, updated, authorization), "start_missing")
     if await insert_session(tx, session, _evidence(updated)) is None:
         return await update_session(tx, updated, authorization)

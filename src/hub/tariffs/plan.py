@@ -60,6 +60,7 @@ class Plan:
     """A tariff ready to price; obtain it by ``plan_of``."""
 
     __slots__ = (
+        "_alike",
         "_chosen",
         "_orders",
         "current",
