@@ -6,7 +6,7 @@ from typing import Final
 
 from litestar.handlers import HTTPRouteHandler
 
-from hub.api import commands, health, sessions, stations, work
+from hub.api import books, commands, health, partners, sessions, stations, tariffs, tokens, work
 
 HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
     stations.list_stations,
@@ -17,11 +17,33 @@ HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
     stations.list_variables,
     stations.list_reservations,
     stations.list_charging_profiles,
+    partners.bind_evse,
     commands.send,
     commands.list_commands,
     commands.get_command,
     sessions.list_sessions,
     sessions.get_session,
+    tokens.list_tokens,
+    tokens.create_token,
+    tokens.import_tokens,
+    tokens.block,
+    tokens.unblock,
+    tokens.expire,
+    tariffs.list_tariffs,
+    tariffs.put_tariff,
+    tariffs.get_tariff,
+    tariffs.remove_tariff,
+    partners.list_partners,
+    partners.invite,
+    partners.get_partner,
+    partners.list_locations,
+    partners.get_location,
+    books.list_accounts,
+    books.list_transactions,
+    books.get_transaction,
+    books.verify_ledger,
+    work.list_exceptions,
+    work.resolve,
     work.list_dead_jobs,
     work.replay_dead_job,
     work.drop_dead_job,

@@ -105,7 +105,7 @@ def _points(series: Series, start: datetime, end: datetime, top: Decimal) -> str
 def _area(points: str) -> str:
     if not points:
         return ""
-    first, last = points.split(" ")[0], points.rsplit(" ", 1)[-1]
+    first, last = points.split(" ", maxsplit=1)[0], points.rsplit(" ", 1)[-1]
     return (
         f"M{first.split(',')[0]},{_BOTTOM} L{points.replace(' ', ' L')} "
         f"L{last.split(',')[0]},{_BOTTOM} Z"
