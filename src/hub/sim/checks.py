@@ -164,7 +164,7 @@ class Examination:
         accounts = await self.stage.hub.every("/ledger/accounts")
         self.outcome.ledger = {
             "balanced": verified["ok"],
-            "accounts": {a["code"]: str(a["balance"]) for a in accounts},
+            "accounts": {f"{a['account']} {a['currency']}": str(a["balance"]) for a in accounts},
         }
         said = f"broken: {broken}" if broken else f"{len(verified['proofs'])} proofs hold"
         self._check("ledger_proofs", verified["ok"], said)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from hub.kernel import format_instant
+from hub.kernel import encode, format_instant
 from hub.runtime import SystemClock, clock_of
 from hub.sim.child import HubChild
 from hub.sim.partner import Driver, SimPartner
@@ -91,11 +91,14 @@ class Stage:
         await self._stack.enter_async_context(self.partner)
         if self._locations:
             self._tell(f"Reading the network in {self._locations}")
-            words = ("locations", "import", str(self._locations))
-            self.imported = await self.hub.command(*words)
+            path = str(self._locations)
+            self.imported = await self.hub.command("locations", "import", path)
         self._tell("Registering a tariff, a site, a card of our own and four stations")
         await self.hub.api("PUT", "/tariffs/DEMO?default=true", TARIFF)
         await self.hub.api("POST", "/tokens", own_card())
+        place = self.hub.folder / "demo-site.json"
+        place.write_bytes(encode(site()))
+        await self.hub.command("locations", "import", str(place))
         for identity, protocol, power, _ in STATIONS:
             made = await self.hub.api("POST", "/stations", {"station_id": identity})
             self.stations[identity] = SimStation(
@@ -107,10 +110,12 @@ class Stage:
                 clock=self.clock,
                 max_power_w=power,
             )
-        await self.hub.api("PUT", "/locations/DEMO-SITE", site())
+            for number in range(1, EVSES + 1):
+                bound = {"evse_uid": f"{identity}-{number}"}
+                await self.hub.api("PUT", f"/stations/{identity}/evses/{number}", bound)
         self._tell(f"Connecting the roaming partner {self.partner.name}")
-        words = ("partner", "invite", "--country", "NL", "--party", "EXM", "--role", "EMSP")
-        invited = await self.hub.command(*words, "--name", self.partner.name)
+        claim = ("--country", "NL", "--party", "EXM", "--role", "EMSP")
+        invited = await self.hub.command("partner", "invite", *claim, "--name", self.partner.name)
         self.partner_id = invited["partner_id"]
         await self.partner.join(invited["versions_url"], invited["token"])
         for driver in (ROAMER, BLOCKED):
@@ -133,7 +138,7 @@ def own_card() -> dict[str, Any]:
 
 
 def site() -> dict[str, Any]:
-    """The demo's site in OCPI's words; each EVSE names the station that speaks for it."""
+    """The demo's site in OCPI's words."""
     stamp = "2026-01-01T00:00:00Z"
     evses = [
         {
@@ -154,8 +159,6 @@ def site() -> dict[str, Any]:
                     "last_updated": stamp,
                 }
             ],
-            "station_id": identity,
-            "number": number,
             "last_updated": stamp,
         }
         for identity, _, power, kind in STATIONS
