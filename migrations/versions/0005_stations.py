@@ -187,7 +187,10 @@ CREATE INDEX command_open ON stations.command (station_id, position)
 CREATE INDEX command_station ON stations.command (station_id, position DESC);
 """
 
-NAMES = ["location", "station", "evse", "connector", "connector_status", "variable", "reservation", "charging_profile", "command"]
+NAMES = [
+    *("location", "station", "evse", "connector", "connector_status"),
+    *("variable", "reservation", "charging_profile", "command"),
+]
 
 VIEWS = """
 CREATE VIEW stations.v_evse WITH (security_invoker = true) AS

@@ -98,11 +98,15 @@ CREATE TABLE charging.session (
   opened_at timestamptz NOT NULL,
   closed_at timestamptz,
   meter_start numeric,
+  meter_start_at timestamptz,
+  meter_start_sure boolean NOT NULL DEFAULT false,
   meter_stop numeric,
   meter_seen numeric,
   meter_seen_at timestamptz,
+  max_power_w integer,
   energy_wh numeric NOT NULL DEFAULT 0,
   charging_state text,
+  charging_state_at timestamptz,
   stop_reason text,
   seq integer,
   end_seq integer,
@@ -117,11 +121,12 @@ CREATE TABLE charging.session (
   suspect_since timestamptz,
   price_excl numeric,
   price_incl numeric,
+  priced_at timestamptz,
   told_at timestamptz,
   trace text NOT NULL,
   last_updated timestamptz NOT NULL,
   UNIQUE (station_id, natural_key),
-  UNIQUE (station_id, number)
+  UNIQUE (number, station_id)
 );
 CREATE INDEX session_open ON charging.session (station_id, evse)
   WHERE state IN ('PENDING', 'ACTIVE', 'RESERVATION');
@@ -197,13 +202,8 @@ CREATE INDEX exception_open ON charging.exception (tenant_id, id) WHERE resolved
 """
 
 NAMES = [
-    "token",
-    '"authorization"',
-    "session",
-    "reading",
-    "transaction_event",
-    "state_change",
-    "exception",
+    *("token", '"authorization"', "session", "reading"),
+    *("transaction_event", "state_change", "exception"),
 ]
 
 VIEWS = """

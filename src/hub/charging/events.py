@@ -30,3 +30,9 @@ class SessionClosed(Event):
     session_id: UUID
     partner_id: UUID | None
     at: datetime
+
+
+class SessionAbandoned(Event):
+    """A timer: the session's connector turned free without its stop."""
+
+    session_id: UUID

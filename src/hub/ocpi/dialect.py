@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from hub.charging.model import Token
 from hub.kernel import InvalidValue, decode, encode
 from hub.ocpi import objects
 from hub.ocpi.envelope import Invalid
@@ -76,7 +77,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     tariff: Written[Tariff]
     session: Written[objects.Session]
     cdr: Written[objects.Cdr]
-    token: Shape[objects.Token]
+    token: Shape[Token]
     location_references: Written[objects.LocationReferences]
     authorization: Read[objects.Authorization]
     start_session: Read[objects.StartSession]

@@ -1,7 +1,7 @@
 """The objects that OCPI exchanges, as the hub works with them: no version, typed instants.
 
-Money follows 2.3.0 (before and after taxes). Locations are ``hub.stations`` values and tariffs
-``hub.tariffs`` values; here stands what only this door knows.
+Money follows 2.3.0 (before and after taxes). Locations, tariffs and tokens are
+values of the rooms below; here stands what only this door knows.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
+from hub.charging.model import Token
 from hub.parties import PartyClaim
 from hub.stations.model import Connector, Evse, Location
 from hub.tariffs.model import Tariff
@@ -44,25 +45,6 @@ class Price(msgspec.Struct, frozen=True):
 
     before_taxes: Decimal
     after_taxes: Decimal | None = None
-
-
-class Token(msgspec.Struct, frozen=True, kw_only=True):
-    """A driver's identifier, owned by an eMSP. ``more``: members that are only passed on."""
-
-    country_code: str
-    party_id: str
-    uid: str
-    type: str
-    contract_id: str
-    issuer: str
-    valid: bool
-    whitelist: str
-    visual_number: str | None = None
-    group_id: str | None = None
-    language: str | None = None
-    default_profile_type: str | None = None
-    energy_contract: bytes | None = None
-    last_updated: datetime
 
 
 class Authorization(msgspec.Struct, frozen=True, kw_only=True):

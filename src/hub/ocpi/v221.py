@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
+from hub.charging.model import Token, Whitelist
 from hub.kernel import InvalidValue, decode, encode, format_instant, parse_instant, round_half_up
 from hub.ocpi import objects
 from hub.ocpi import wire221 as wire
@@ -21,7 +22,7 @@ T = TypeVar("T")
 _EPOCH: Final = "1970-01-01T00:00:00Z"
 _ROLES: Final[frozenset[str]] = frozenset(get_args(PartyRole))
 _TOKEN_TYPES: Final = frozenset({"AD_HOC_USER", "APP_USER", "OTHER", "RFID"})
-_WHITELISTS: Final = frozenset({"ALWAYS", "ALLOWED", "ALLOWED_OFFLINE", "NEVER"})
+_WHITELISTS: Final[frozenset[str]] = frozenset(get_args(Whitelist))
 _ALLOWED: Final = frozenset({"ALLOWED", "BLOCKED", "EXPIRED", "NO_CREDIT", "NOT_ALLOWED"})
 
 
@@ -79,9 +80,7 @@ def _lift_details(given: wire.VersionDetails) -> objects.VersionDetails:
 
 
 def _lower_details(ours: objects.VersionDetails) -> wire.VersionDetails:
-    endpoints = (
-        wire.Endpoint(identifier=e.module, role=e.role, url=e.url) for e in ours.endpoints
-    )
+    endpoints = (wire.Endpoint(identifier=e.module, role=e.role, url=e.url) for e in ours.endpoints)
     return wire.VersionDetails(version=ours.version, endpoints=tuple(endpoints))
 
 
@@ -354,10 +353,10 @@ def _token_type(kind: str) -> str:
     return kind if kind in _TOKEN_TYPES else "OTHER"
 
 
-def _lift_token(given: wire.Token) -> objects.Token:
+def _lift_token(given: wire.Token) -> Token:
     if len(given.country_code) != 2 or not 1 <= len(given.party_id) <= 3:
         raise InvalidValue("party_id", "country_code has two letters, party_id up to three")
-    return objects.Token(
+    return Token(
         country_code=_text("country_code", given.country_code, at_most=2).upper(),
         party_id=_text("party_id", given.party_id, at_most=3).upper(),
         uid=_text("uid", given.uid, at_most=255),
@@ -365,7 +364,7 @@ def _lift_token(given: wire.Token) -> objects.Token:
         contract_id=_text("contract_id", given.contract_id, at_most=255),
         issuer=_text("issuer", given.issuer, at_most=255),
         valid=given.valid,
-        whitelist=_one_of("whitelist", given.whitelist, _WHITELISTS),
+        whitelist=msgspec.convert(_one_of("whitelist", given.whitelist, _WHITELISTS), Whitelist),
         visual_number=given.visual_number,
         group_id=given.group_id,
         language=given.language,
@@ -375,12 +374,12 @@ def _lift_token(given: wire.Token) -> objects.Token:
     )
 
 
-def _lower_token(ours: objects.Token) -> wire.Token:
+def _lower_token(ours: Token) -> wire.Token:
     return wire.Token(
         country_code=ours.country_code,
         party_id=ours.party_id,
         uid=ours.uid,
-        type=ours.type,
+        type=_token_type(ours.type),
         contract_id=ours.contract_id,
         visual_number=ours.visual_number,
         issuer=ours.issuer,
@@ -392,7 +391,7 @@ def _lower_token(ours: objects.Token) -> wire.Token:
         energy_contract=(
             decode(ours.energy_contract, wire.EnergyContract) if ours.energy_contract else None
         ),
-        last_updated=format_instant(ours.last_updated),
+        last_updated=_instant(ours.last_updated) or _EPOCH,
     )
 
 
