@@ -44,9 +44,7 @@ def texts_of(now: datetime, day: Today, running: list[SessionRow]) -> dict[str, 
 @get("/live", guards=[needs("charging:read")])
 async def live(request: Request[Principal, Any, Any], wiring: Wired) -> ServerSentEvent:
     """What has changed since the last look, until the page is left."""
-    return ServerSentEvent(
-        _changes(wiring, request.user), headers={"cache-control": "no-store"}
-    )
+    return ServerSentEvent(_changes(wiring, request.user), headers={"cache-control": "no-store"})
 
 
 async def _changes(wiring: Wiring, caller: Principal) -> AsyncIterator[ServerSentEventMessage]:

@@ -59,7 +59,9 @@ async def sign_in_form() -> Html:
 
 
 @post("/sign-in", status_code=303)
-async def sign_in(request: Request[Any, Any, Any], lock: NamedDependency[ConsoleLock]) -> Html | Redirect:
+async def sign_in(
+    request: Request[Any, Any, Any], lock: NamedDependency[ConsoleLock]
+) -> Html | Redirect:
     """Open a session with an API token."""
     form = await request.form()
     cookie = await lock.sign_in(str(form.get("token", "")))
@@ -88,16 +90,12 @@ async def station_list(
 ) -> Html:
     """Stations with the states of their EVSEs."""
     key = key_of(cursor, tuple[str])
-    found = await stations(
-        tx, after=key[0] if key else "", limit=_PAGE + 1, state=chosen or None
-    )
+    found = await stations(tx, after=key[0] if key else "", limit=_PAGE + 1, state=chosen or None)
     shown = [
         (one, [c for c in await connector_statuses(tx, one.id) if c.evse]) for one in found[:_PAGE]
     ]
     later = cursor_of((found[_PAGE - 1].id,)) if len(found) > _PAGE else None
-    return page(
-        request, "stations.html", now=tx.now, stations=shown, chosen=chosen, next=later
-    )
+    return page(request, "stations.html", now=tx.now, stations=shown, chosen=chosen, next=later)
 
 
 @get("/stations/{station_id:str}", guards=[needs("stations:read")])
