@@ -148,7 +148,9 @@ def test_the_reference_lists_every_command() -> None:
 
 def test_the_reference_lists_every_setting_with_its_default() -> None:
     rows = re.findall(
-        r"^\| `(HUB_\w+)` \| (\S+) \|", (DOCS / "reference" / "settings.md").read_text(), re.M
+        r"^\| `(HUB_\w+)` \| (\S+) \|",
+        (DOCS / "reference" / "settings.md").read_text(),
+        re.MULTILINE,
     )
     shown = {name: "" if cell == "(empty)" else cell.strip("`") for name, cell in rows}
     defaults = Settings()
