@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -130,7 +130,7 @@ class _Clock:
     def ahead(self, by: timedelta) -> None:
         self._at += by
 
-    def now(self):
+    def now(self) -> datetime:
         return self._at
 
 

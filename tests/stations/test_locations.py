@@ -72,13 +72,11 @@ async def test_l_7_a_changed_connector_moves_last_updated_up_the_chain_only(
             tx, replace(PLACE, evses=(Evse(uid="E1", connectors=(stronger,)), PLACE.evses[1]))
         )
         after = await location(tx, "LOC1")
+    was, now = before.evses[0], after.evses[0]
     stamps = [
-        (o.last_updated, n.last_updated)
-        for o, n in [
-            (before.evses[0].connectors[0], after.evses[0].connectors[0]),
-            (before.evses[0], after.evses[0]),
-            (before, after),
-        ]
+        (was.connectors[0].last_updated, now.connectors[0].last_updated),
+        (was.last_updated, now.last_updated),
+        (before.last_updated, after.last_updated),
     ]
     assert all(old is not None and new is not None and old < new for old, new in stamps)
     assert before.evses[1] == after.evses[1]
