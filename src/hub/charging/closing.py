@@ -201,7 +201,8 @@ async def _announce_end(tx: Tx, session: Session) -> None:
             tx, "held_session", session.station_id, str(session.id), session_id=session.id,
             detail=f"ended, but {', '.join(session.flags)}: settle it as it stands or wait",
         )  # fmt: skip
-    elif session.ended_at is not None:
+        return
+    if session.ended_at is not None:
         tx.emit(
             SessionClosed(session_id=session.id, partner_id=session.partner_id, at=session.ended_at)
         )
