@@ -1,4 +1,4 @@
-"""The composition root: the only place where the hub's parts meet, and the one subscription table."""
+"""The composition root: where the hub's parts meet, and the one table of subscriptions."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def build(
     return Hub(settings, database, runner, doors, parts, ready)
 
 
-def wiring_of(settings: Settings, database: Database, bus: Bus) -> Wiring:
+def wiring_of(settings: Settings, database: Database, bus: Bus, vault: Vault) -> Wiring:
     """What the HTTP handlers work with."""
-    return Wiring(settings=settings, database=database, bus=bus, catalogue=OcppActions())
+    return Wiring(settings, database, bus, OcppActions(), vault)
 
 
 def _web(settings: Settings, database: Database, bus: Bus, vault: Vault) -> ASGIApp:
-    wiring = wiring_of(settings, database, bus)
+    wiring = wiring_of(settings, database, bus, vault)
     secure = settings.base_url.startswith("https:")
     lock = ConsoleLock(database, vault, settings.admin_token, secure=secure)
     app = litestar_app(wiring, [console_router(lock)])

@@ -31,9 +31,7 @@ async def test_a_wrong_token_opens_no_session(visitor: httpx.AsyncClient) -> Non
 async def test_the_session_cookie_is_for_this_site_and_not_for_scripts(
     visitor: httpx.AsyncClient,
 ) -> None:
-    answer = await visitor.post(
-        "/console/sign-in", data={"token": "bootstrap-token-of-the-tests"}
-    )
+    answer = await visitor.post("/console/sign-in", data={"token": "bootstrap-token-of-the-tests"})
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hub import __version__
 from hub.kernel import HubError
@@ -17,7 +17,8 @@ from hub.runtime.telemetry import configure_logging
 FAILED: Final = 2
 _INTERRUPTED: Final = 130
 
-Sub = argparse._SubParsersAction  # type: ignore[type-arg] # noqa: SLF001 - argparse names it so
+if TYPE_CHECKING:
+    Sub = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,6 +90,11 @@ def _serving(commands: Sub) -> None:
     )  # fmt: skip
     _command(commands, "migrate", "bring the database to this release's schema",
              "hub.cli.serve:migrate_only")  # fmt: skip
+    demo = _command(commands, "demo", "show the hub at work with simulated stations and partners",
+                    "hub.sim.demo:demo")  # fmt: skip
+    demo.add_argument("--once", action="store_true", help="run the journeys once and end")
+    demo.add_argument("--locations", metavar="FILE", help="also import a network of locations")
+    _json(demo)
     openapi = _command(commands, "openapi", "write the OpenAPI documents",
                        "hub.cli.openapi:write_documents")  # fmt: skip
     openapi.add_argument("--folder", default="openapi", help="where to write (default: openapi)")
@@ -101,6 +107,11 @@ def _registering(commands: Sub) -> None:
     add.add_argument("--profile", type=int, choices=range(4), default=0,
                      help="OCPP security profile (default: 0)")  # fmt: skip
     _json(add)
+    locations = _group(commands, "locations", "sites, EVSEs and connectors")
+    feed = _command(locations, "import", "read a network of OCPI locations from a file",
+                    "hub.cli.feed:import_locations")  # fmt: skip
+    feed.add_argument("file", metavar="FILE", help="JSON, OCPI 2.x or a dialect of it")
+    _json(feed)
     partner = _group(commands, "partner", "roaming partners")
     invite = _command(partner, "invite", "make credentials token A for a partner",
                       "hub.cli.register:partner_invite")  # fmt: skip

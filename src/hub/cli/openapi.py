@@ -13,10 +13,13 @@ def documents() -> dict[str, bytes]:
     """Every description by file name; needs neither a database nor a port."""
     from hub.app import wiring_of
     from hub.runtime import Database, LocalBus, Settings, SystemClock
+    from hub.runtime.vault import Vault
 
     settings = Settings()
     database = Database("", clock=SystemClock())
-    return {"hub.json": openapi_document(wiring_of(settings, database, LocalBus()))}
+    return {
+        "hub.json": openapi_document(wiring_of(settings, database, LocalBus(), Vault([bytes(32)])))
+    }
 
 
 def write_documents(arguments: argparse.Namespace) -> int:

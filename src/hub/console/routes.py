@@ -13,6 +13,7 @@ from litestar.response import Redirect
 
 from hub.api.access import needs
 from hub.api.commands import uuid_of
+from hub.api.messages import exchanges, frames_of
 from hub.api.pages import Cursor, cursor_of, key_of
 from hub.api.ports import Wired, Work
 from hub.api.problems import problem_of
@@ -59,7 +60,9 @@ async def sign_in_form() -> Html:
 
 
 @post("/sign-in", status_code=303)
-async def sign_in(request: Request[Any, Any, Any], lock: NamedDependency[ConsoleLock]) -> Html | Redirect:
+async def sign_in(
+    request: Request[Any, Any, Any], lock: NamedDependency[ConsoleLock]
+) -> Html | Redirect:
     """Open a session with an API token."""
     form = await request.form()
     cookie = await lock.sign_in(str(form.get("token", "")))
@@ -88,16 +91,12 @@ async def station_list(
 ) -> Html:
     """Stations with the states of their EVSEs."""
     key = key_of(cursor, tuple[str])
-    found = await stations(
-        tx, after=key[0] if key else "", limit=_PAGE + 1, state=chosen or None
-    )
+    found = await stations(tx, after=key[0] if key else "", limit=_PAGE + 1, state=chosen or None)
     shown = [
         (one, [c for c in await connector_statuses(tx, one.id) if c.evse]) for one in found[:_PAGE]
     ]
     later = cursor_of((found[_PAGE - 1].id,)) if len(found) > _PAGE else None
-    return page(
-        request, "stations.html", now=tx.now, stations=shown, chosen=chosen, next=later
-    )
+    return page(request, "stations.html", now=tx.now, stations=shown, chosen=chosen, next=later)
 
 
 @get("/stations/{station_id:str}", guards=[needs("stations:read")])
@@ -110,13 +109,15 @@ async def _station(
     request: Asked, tx: Work, wiring: Wired, station_id: str, made: str | None = None
 ) -> Html:
     one = await station(tx, station_id)
+    exchanged = await exchanges(tx, one.id, limit=20)
     return page(
         request, "station.html", now=tx.now, one=one, made=made,
         url=station_url(wiring.settings, one.id, one.profile),
         connectors=await connector_statuses(tx, one.id),
         sessions=await sessions(tx, station=one.id, limit=10),
         commands=await commands(tx, one.id, limit=10),
-        frames=None, may_write=request.user.may("stations:write"),
+        frames=[frame for found in exchanged for frame in frames_of(found)],
+        may_write=request.user.may("stations:write"),
     )  # fmt: skip
 
 

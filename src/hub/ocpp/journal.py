@@ -87,9 +87,7 @@ class Journal:
                 batch.append(self._queue.get_nowait())
             await self._store(batch)
 
-    async def _store(
-        self, batch: list[tuple[FrameRow, bool, asyncio.Future[None] | None]]
-    ) -> None:
+    async def _store(self, batch: list[tuple[FrameRow, bool, asyncio.Future[None] | None]]) -> None:
         error = await self._try([(frame, fold) for frame, fold, _ in batch])
         if error is None:
             for _, _, stored in batch:
