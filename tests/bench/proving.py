@@ -89,7 +89,9 @@ class Lap(msgspec.Struct):
         return quantile(self.tally["latencies"], share) * 1000
 
 
-def lap(url: str, protocol: str, *, pid: int, stations: int, seconds: float, first: int = 0) -> Lap:
+def lap(
+    url: str, protocol: str, *, pid: int, stations: int, seconds: float, rich: bool = False
+) -> Lap:
     """Run the field and take the server's own CPU per answered message (Postgres apart)."""
     words = (url, protocol, str(stations), str(seconds), "0", *(["rich"] if rich else []))
     with Child("field", *words) as field:
