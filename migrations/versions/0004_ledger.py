@@ -443,6 +443,10 @@ SELECT tenant_id, id, idem, kind, phase, currency, resolves_txn_id, reverses_txn
   effective_at, recorded_at, period, ref_type, ref_id, event_ref, memo, expires_at
 FROM ledger.txn;
 
+CREATE VIEW ledger.v_leg WITH (security_invoker = true) AS
+SELECT l.tenant_id, l.txn_id, l.seq, a.code AS account, a.currency, l.amount, l.pending
+FROM ledger.leg l JOIN ledger.account a ON a.id = l.account_id;
+
 -- Events whose books do not mirror each other; one's own when the role sees one book only.
 CREATE FUNCTION ledger.unmirrored(everyone boolean)
 RETURNS TABLE (event_ref text, book uuid, other text, currency text, mine numeric, theirs numeric)
@@ -482,7 +486,7 @@ GRANT EXECUTE ON FUNCTION ledger.here(),
 GRANT EXECUTE ON FUNCTION ledger.post_in(uuid, timestamptz, json, json), ledger.fold_all(),
   ledger.unmirrored_all()
   TO hub_system;
-GRANT SELECT ON ledger.chart, ledger.v_balance, ledger.v_txn TO hub_app, hub_system;
+GRANT SELECT ON ledger.chart, ledger.v_balance, ledger.v_txn, ledger.v_leg TO hub_app, hub_system;
 """
 
 

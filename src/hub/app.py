@@ -1,4 +1,4 @@
-"""The composition root: the only place where the hub's parts meet, and the one subscription table."""
+"""The composition root: where the hub's parts meet, and the one table of subscriptions."""
 
 from __future__ import annotations
 

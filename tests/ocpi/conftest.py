@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -70,7 +71,8 @@ class Hub:
         headers: dict[str, str] | None = None,
     ) -> Heard:  # fmt: skip
         url = path if path.startswith("http") else f"{self.url}{path}"
-        content = body if isinstance(body, bytes) else None if body is None else encode(body)
+        raw = body if isinstance(body, bytes) else b"" if body is None else encode(body)
+        content = io.BytesIO(raw) if raw else None
         given = headers or {}
         if "Authorization" not in given:
             plain = self.token if token is None else token
@@ -162,12 +164,8 @@ async def platform() -> AsyncIterator[Platform]:
 async def hub(database: Database) -> AsyncIterator[Hub]:
     listening = socket.create_server(("127.0.0.1", 0))
     settings = Settings(http_port=listening.getsockname()[1])
-    async with (
-        Outbound(public_url=settings.base_url) as outbound,
-        database.tx() as tx,
-    ):
+    async with database.tx() as tx:
         await ensure_own_party(tx, OwnParty("NL", "HUB", "The Hub"))
-        door = OcpiDoor(database, VAULT, outbound, settings, clock=SystemClock())
     async with Outbound(public_url=settings.base_url) as outbound:
         door = OcpiDoor(database, VAULT, outbound, settings, clock=SystemClock())
         database.subscriptions = door.subscriptions()

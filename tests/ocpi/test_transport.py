@@ -16,7 +16,7 @@ PATH = "/2.2.1/receiver/tokens/NL/EXM/04A1B2C3D4"
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Token", "Token bm90LWtub3du", "Bearer abc", "Basic abc", "Token ÿ", "Token \x7f"],
+    ["", "Token", "Token bm90LWtub3du", "Bearer abc", "Basic abc", "Token ÿ"],
 )
 async def test_T_A3_a_missing_or_unknown_token_is_http_401_in_an_envelope(
     hub: Hub, partner: UUID, header: str
@@ -90,9 +90,7 @@ async def test_T_B8_semantics_are_http_200_with_2001_and_the_body_is_kept(
     assert b'"04A1' in held[0].body or b"null" in held[0].body or b"OTHER" in held[0].body
 
 
-async def test_T_B13_unknown_addresses_and_methods_are_wrapped_too(
-    hub: Hub, partner: UUID
-) -> None:
+async def test_T_B13_unknown_addresses_and_methods_are_wrapped_too(hub: Hub, partner: UUID) -> None:
     heard = await hub.call("GET", "/2.2.1/sender/nothing")
     assert (heard.http, heard.code) == (404, 2000)
     heard = await hub.call("DELETE", PATH)

@@ -6,7 +6,18 @@ from typing import Final
 
 from litestar.handlers import HTTPRouteHandler
 
-from hub.api import books, commands, health, partners, sessions, stations, tariffs, tokens, work
+from hub.api import (
+    books,
+    commands,
+    health,
+    messages,
+    partners,
+    sessions,
+    stations,
+    tariffs,
+    tokens,
+    work,
+)
 
 HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
     stations.list_stations,
@@ -14,6 +25,7 @@ HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (
     stations.get_station,
     stations.approve,
     stations.refuse,
+    messages.list_messages,
     stations.list_variables,
     stations.list_reservations,
     stations.list_charging_profiles,

@@ -70,7 +70,7 @@ class HttpServer:
                 timeout_graceful_shutdown=_LEAVE_WITHIN,
                 ssl_certfile=settings.http_tls_cert or None,
                 ssl_keyfile=settings.http_tls_key or None,
-            )  # type: ignore[arg-type]
+            )
         )  # fmt: skip
 
     async def serve(self) -> None:

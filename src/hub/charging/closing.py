@@ -162,15 +162,17 @@ async def _gap(tx: Tx, session: Session, ended: TransactionEnded) -> bool:
     return await _misses_events(tx, session, ended.seq)
 
 
-async def _misses_events(tx: Tx, session: Session, end_seq: int) -> bool:
-    stored = await tx.row(
-        """SELECT count(*), min(seq) FROM charging.transaction_event
-           WHERE session_id = %s AND seq < %s""",
+async def _misses_events(
+    tx: Tx, session: Session, end_seq: int, arriving: int | None = None
+) -> bool:
+    rows = await tx.rows(
+        "SELECT seq FROM charging.transaction_event WHERE session_id = %s AND seq < %s",
         session.id, end_seq,
     )  # fmt: skip
-    assert stored is not None
-    first = stored[1] if stored[1] is not None else end_seq
-    return int(stored[0]) < end_seq - min(first, end_seq)
+    stored = {row[0] for row in rows}
+    if arriving is not None and arriving < end_seq:
+        stored.add(arriving)
+    return len(stored) < end_seq - min(stored, default=end_seq)
 
 
 async def _final(tx: Tx, session: Session, more: frozenset[str], found: list[Sample]) -> Session:
@@ -199,7 +201,8 @@ async def _announce_end(tx: Tx, session: Session) -> None:
             tx, "held_session", session.station_id, str(session.id), session_id=session.id,
             detail=f"ended, but {', '.join(session.flags)}: settle it as it stands or wait",
         )  # fmt: skip
-    elif session.ended_at is not None:
+        return
+    if session.ended_at is not None:
         tx.emit(
             SessionClosed(session_id=session.id, partner_id=session.partner_id, at=session.ended_at)
         )
@@ -328,16 +331,18 @@ async def _is_foreign(tx: Tx, ended: TransactionEnded) -> bool:
     )  # fmt: skip
 
 
-async def reconsider(tx: Tx, session: Session) -> Session:
+async def reconsider(tx: Tx, session: Session, arriving: int | None) -> Session:
     """An ended session after a late message: a held one may be complete now and is settled then.
 
-    The caller stores the session (and the message's readings, which count already).
+    The caller stores the session and the message, whose number is ``arriving``.
     """
     if session.open or not session.held:
         return session
-    gap = session.end_seq is not None and session.meter_stop is None and await _misses_events(
-        tx, session, session.end_seq
-    )  # fmt: skip
+    gap = (
+        session.end_seq is not None
+        and session.meter_stop is None
+        and await _misses_events(tx, session, session.end_seq, arriving)
+    )
     found = await samples_of(tx, session.id)
     session = await _final(tx, session, _missing_events(gap), found)
     session = await priced(tx, session)
@@ -357,11 +362,11 @@ async def close_abandoned_session(tx: Tx, session_id: UUID) -> bool:
     if session is None or not session.open:
         return False
     at = max(session.started_at, session.meter_seen_at or session.suspect_since or tx.now)
-    session = concluded(
-        session, final_energy(progress_of(session), None, ()),
-        ended_at=min(at, max(tx.now, session.started_at)), closed_at=tx.now,
-        stop_reason="PowerLoss", estimated=True, last_updated=tx.now,
+    session = replace(
+        session, ended_at=at, closed_at=tx.now, stop_reason="PowerLoss", estimated=True,
+        last_updated=tx.now,
     )  # fmt: skip
+    session = concluded(session, final_energy(progress_of(session), None, ()))
     session = await priced(tx, flagged(session, "abandoned"))
     await update_row(tx, session, Evidence(received_at=tx.now))
     await _announce_end(tx, session)

@@ -207,7 +207,7 @@ async def _started_again(
     was = session
     session = _fold(session, started, authorization)
     session = await at_place(tx, was, session)
-    session = await reconsider(tx, session)
+    session = await reconsider(tx, session, started.seq)
     if session != was:
         _tell(tx, was, session)
     await update_row(tx, replace(session, last_updated=tx.now), _evidence(started))

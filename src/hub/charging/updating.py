@@ -71,7 +71,7 @@ async def update_session(
     if session.open:
         session = await running_price(tx, replace(session, suspect_since=None))
     else:
-        session = await reconsider(tx, session)
+        session = await reconsider(tx, session, updated.seq)
     session = _announce(tx, was, session)
     await update_row(tx, replace(session, last_updated=tx.now), _evidence(updated))
     return _answer(updated, session, authorization)

@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hub import __version__
 from hub.kernel import HubError
@@ -17,7 +17,8 @@ from hub.runtime.telemetry import configure_logging
 FAILED: Final = 2
 _INTERRUPTED: Final = 130
 
-Sub = argparse._SubParsersAction  # type: ignore[type-arg] # noqa: SLF001 - argparse names it so
+if TYPE_CHECKING:
+    Sub = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
 
 
 def main(argv: Sequence[str] | None = None) -> int:

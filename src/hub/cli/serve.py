@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,8 @@ def serve(arguments: argparse.Namespace) -> int:
     settings: Settings = arguments.settings
     roles = _roles(arguments.roles)
     configure_logging(level=settings.log_level, style=settings.log_format)
+    for chatty in ("alembic", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     with _alone(settings), opened(settings) as url:
         uvloop.run(_serve(settings, url, roles))
     return 0

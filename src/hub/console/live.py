@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from litestar import Request, get
 from litestar.response import ServerSentEvent, ServerSentEventMessage
@@ -49,7 +50,7 @@ async def live(request: Request[Principal, Any, Any], wiring: Wired) -> ServerSe
 
 async def _changes(wiring: Wiring, caller: Principal) -> AsyncIterator[ServerSentEventMessage]:
     shown: dict[str, str] = {}
-    ids: set[object] | None = None
+    ids: set[UUID] | None = None
     quiet = 0
     with wiring.bus.subscribe("live*") as told:
         while True:

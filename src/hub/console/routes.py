@@ -13,6 +13,7 @@ from litestar.response import Redirect
 
 from hub.api.access import needs
 from hub.api.commands import uuid_of
+from hub.api.messages import exchanges, frames_of
 from hub.api.pages import Cursor, cursor_of, key_of
 from hub.api.ports import Wired, Work
 from hub.api.problems import problem_of
@@ -108,13 +109,15 @@ async def _station(
     request: Asked, tx: Work, wiring: Wired, station_id: str, made: str | None = None
 ) -> Html:
     one = await station(tx, station_id)
+    exchanged = await exchanges(tx, one.id, limit=20)
     return page(
         request, "station.html", now=tx.now, one=one, made=made,
         url=station_url(wiring.settings, one.id, one.profile),
         connectors=await connector_statuses(tx, one.id),
         sessions=await sessions(tx, station=one.id, limit=10),
         commands=await commands(tx, one.id, limit=10),
-        frames=None, may_write=request.user.may("stations:write"),
+        frames=[frame for found in exchanged for frame in frames_of(found)],
+        may_write=request.user.may("stations:write"),
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ class CdrPushWanted(Event):
 
     tenant_id: UUID
     partner_id: UUID
-    cdr_id: str
+    cdr_id: UUID
 
 
 class CommandTimedOut(Event):

@@ -94,9 +94,7 @@ def _responses(route: Route, dialect: Dialect) -> dict[str, Any]:
     return {
         status: {
             "description": text,
-            "content": {
-                "application/json": {"schema": _envelope(data if status < "300" else {})}
-            },
+            "content": {"application/json": {"schema": _envelope(data if status < "300" else {})}},
         }
         for status, text in sorted(statuses.items())
     }

@@ -55,7 +55,7 @@ async def cdr_issued(tx: Tx, event: CdrIssued) -> None:
     """A CDR was issued: it goes to the owner of its token alone (CD-15)."""
     if event.partner_id is not None:
         tx.emit(CdrPushWanted(
-            tenant_id=tx.tenant, partner_id=event.partner_id, cdr_id=str(event.cdr_id)
+            tenant_id=tx.tenant, partner_id=event.partner_id, cdr_id=event.cdr_id
         ))  # fmt: skip
 
 
@@ -183,14 +183,14 @@ class Push:
             cdr = await cdr_of_partner(tx, event.partner_id, event.cdr_id)
             if line is None or cdr is None:
                 return
-            if await _delivered(tx, event.partner_id, "cdr", event.cdr_id) is not None:
+            if await _delivered(tx, event.partner_id, "cdr", str(event.cdr_id)) is not None:
                 return
         wire = line.dialect.cdr.lower(cdr)
         url = line.url("cdrs", "RECEIVER")
         heard = await self._client.call(line, "cdrs", "POST", url, body=wire)
         where = heard.headers.get("location")
         async with self._database.tx(event.tenant_id, actor="ocpi") as tx:
-            await _note(tx, event.partner_id, "cdr", event.cdr_id, _digest(wire), where)
+            await _note(tx, event.partner_id, "cdr", str(event.cdr_id), _digest(wire), where)
 
 
 def _digest(wire: object) -> bytes:

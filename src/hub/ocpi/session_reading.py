@@ -15,6 +15,7 @@ from hub.ocpi import objects
 from hub.ocpi.paging import Page
 from hub.parties import Party, our_party
 from hub.runtime import Tx
+from hub.settlement.model import CdrToken
 from hub.tariffs.model import Period
 
 UNKNOWN: Final = "#NA"
@@ -91,12 +92,12 @@ async def _session(tx: Tx, row: Row, ours: Party) -> objects.Session:
         start=row.started_at,
         end=row.ended_at,
         kwh=kwh(row.energy_wh),
-        token=objects.CdrToken(
-            row.token_country_code or "",
-            row.token_party_id or "",
-            row.token_uid or "",
-            row.token_type or "OTHER",
-            row.contract_id or "",
+        token=CdrToken(
+            country_code=row.token_country_code or "",
+            party_id=row.token_party_id or "",
+            uid=row.token_uid or "",
+            type=row.token_type or "OTHER",
+            contract_id=row.contract_id or "",
         ),
         auth_method=row.auth_method or "WHITELIST",
         authorization_reference=row.authorization_reference,
@@ -104,11 +105,25 @@ async def _session(tx: Tx, row: Row, ours: Party) -> objects.Session:
         evse_uid=row.evse_uid or UNKNOWN,
         connector_id=row.connector_id or UNKNOWN,
         currency=row.currency,
-        periods=tuple(charging_period(period, row.tariff_id) for period in periods),
+        periods=tuple(charging_period(period, row.tariff_id) for period in joined(periods)),
         total_cost=cost,
         status=row.state,
         last_updated=row.last_updated,
     )
+
+
+def joined(periods: list[Period]) -> list[Period]:
+    """Neighbours of one kind as one period: partners need only what the price depends on (SE-6)."""
+    found: list[Period] = []
+    for period in periods:
+        last = found[-1] if found else None
+        if last is not None and (last.kind, last.end) == (period.kind, period.start):
+            found[-1] = Period(
+                last.start, period.end, last.energy_wh + period.energy_wh, period.kind
+            )
+        else:
+            found.append(period)
+    return found
 
 
 def kwh(energy_wh: Decimal) -> Decimal:

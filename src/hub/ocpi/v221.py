@@ -15,6 +15,7 @@ from hub.ocpi import objects
 from hub.ocpi import wire221 as wire
 from hub.ocpi.dialect import Dialect, Read, Shape, Written
 from hub.parties import PartyClaim, PartyRole
+from hub.settlement.model import Cdr, CdrLocation, CdrPeriod, CdrToken, Price
 from hub.stations.model import Connector, Coordinates, Evse, Location
 from hub.tariffs import model as tariffs
 
@@ -249,7 +250,7 @@ def _price(ours: objects.Price | None) -> wire.Price | None:
     return wire.Price(excl_vat=ours.before_taxes, incl_vat=ours.after_taxes)
 
 
-def _lower_cdr_token(ours: objects.CdrToken) -> wire.CdrToken:
+def _lower_cdr_token(ours: CdrToken) -> wire.CdrToken:
     return wire.CdrToken(
         country_code=ours.country_code,
         party_id=ours.party_id,
@@ -290,55 +291,64 @@ def _lower_session(ours: objects.Session) -> wire.Session:
     )
 
 
-def _lower_cdr_location(ours: objects.Cdr) -> wire.CdrLocation:
-    place = ours.location
+def _lower_cdr_location(ours: CdrLocation) -> wire.CdrLocation:
     return wire.CdrLocation(
-        id=place.id,
-        name=place.name,
-        address=place.address[:45],
-        city=place.city,
-        postal_code=place.postal_code,
-        state=place.state[:20] if place.state else None,
-        country=place.country,
+        id=ours.id,
+        name=ours.name,
+        address=ours.address[:45],
+        city=ours.city,
+        postal_code=ours.postal_code,
+        state=ours.state[:20] if ours.state else None,
+        country=ours.country,
         coordinates=wire.GeoLocation(
-            latitude=_degrees(place.coordinates.latitude),
-            longitude=_degrees(place.coordinates.longitude),
+            latitude=_degrees(ours.latitude), longitude=_degrees(ours.longitude)
         ),
-        evse_uid=ours.evse.uid,
-        evse_id=ours.evse.evse_id or "#NA",
-        connector_id=ours.connector.id,
-        connector_standard=ours.connector.standard,
-        connector_format=ours.connector.format,
-        connector_power_type=ours.connector.power_type,
+        evse_uid=ours.evse_uid,
+        evse_id=ours.evse_id,
+        connector_id=ours.connector_id,
+        connector_standard=ours.connector_standard,
+        connector_format=ours.connector_format,
+        connector_power_type=ours.connector_power_type,
     )
 
 
-def _lower_cdr(ours: objects.Cdr) -> wire.Cdr:
+def _cost(ours: Price) -> wire.Price:
+    return wire.Price(excl_vat=ours.excl_vat, incl_vat=ours.incl_vat)
+
+
+def _lower_cdr_period(ours: CdrPeriod) -> wire.ChargingPeriod:
+    return wire.ChargingPeriod(
+        start_date_time=format_instant(ours.start_date_time),
+        dimensions=tuple(wire.CdrDimension(type=d.type, volume=d.volume) for d in ours.dimensions),
+        tariff_id=ours.tariff_id,
+    )
+
+
+def _lower_cdr(ours: Cdr) -> wire.Cdr:
     return wire.Cdr(
         country_code=ours.country_code,
         party_id=ours.party_id,
         id=ours.id,
-        start_date_time=format_instant(ours.start),
-        end_date_time=format_instant(ours.end),
+        start_date_time=format_instant(ours.start_date_time),
+        end_date_time=format_instant(ours.end_date_time),
         session_id=ours.session_id,
-        cdr_token=_lower_cdr_token(ours.token),
+        cdr_token=_lower_cdr_token(ours.cdr_token),
         auth_method=ours.auth_method,
         authorization_reference=ours.authorization_reference,
-        cdr_location=_lower_cdr_location(ours),
+        cdr_location=_lower_cdr_location(ours.cdr_location),
+        meter_id=ours.meter_id,
         currency=ours.currency,
         tariffs=tuple(_lower_tariff(one) for one in ours.tariffs),
-        charging_periods=tuple(_lower_period(one) for one in ours.periods),
-        total_cost=wire.Price(
-            excl_vat=ours.total_cost.before_taxes, incl_vat=ours.total_cost.after_taxes
-        ),
-        total_fixed_cost=_price(ours.total_fixed_cost),
+        charging_periods=tuple(_lower_cdr_period(one) for one in ours.charging_periods),
+        total_cost=_cost(ours.total_cost),
+        total_fixed_cost=_cost(ours.total_fixed_cost),
         total_energy=ours.total_energy,
-        total_energy_cost=_price(ours.total_energy_cost),
+        total_energy_cost=_cost(ours.total_energy_cost),
         total_time=ours.total_time,
-        total_time_cost=_price(ours.total_time_cost),
+        total_time_cost=_cost(ours.total_time_cost),
         total_parking_time=ours.total_parking_time,
-        total_parking_cost=_price(ours.total_parking_cost),
-        total_reservation_cost=_price(ours.total_reservation_cost),
+        total_parking_cost=_cost(ours.total_parking_cost),
+        total_reservation_cost=_cost(ours.total_reservation_cost),
         remark=ours.remark,
         credit=True if ours.credit else None,
         credit_reference_id=ours.credit_reference_id,

@@ -14,7 +14,8 @@ async def list_cdrs(tx: Tx, call: Call) -> Reply:
     """A page of the caller's CDRs, oldest first."""
     page = asked_page(call.query)
     check_cursor(page.after)
-    cdrs, last, more, total = await page_of_cdrs(tx, call.partner.id, page)
+    cdrs, more, total = await page_of_cdrs(tx, call.partner.id, page)
+    last = cdrs[-1].id if cdrs else ""
     lowered = [call.dialect.cdr.lower(one) for one in cdrs]
     return page_reply(call, page, Found(lowered, last, total, more))
 
