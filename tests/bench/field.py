@@ -33,7 +33,7 @@ _RICH = (
     ("Current.Import", "A", "16", "L3"),
     ("Voltage", "V", "230", "L1-N"),
     ("SoC", "Percent", "54", None),
-    ("Temperature", "Celsius", "31", None),
+    ("Power.Offered", "W", "11040", None),
 )
 _RICH_16 = [
     {
