@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from hub.kernel import HubError, encode
 from hub.sim.car import Car
@@ -34,6 +37,7 @@ _PEOPLE = {
     LOCAL_CARD: "Lena, with our own card",
 }
 _PAUSE = (1.0, 4.0)
+_KEPT = ("HUB_HTTP_PORT", "HUB_OCPP_PORT")
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -58,21 +62,20 @@ async def _once(folder: Path, out: Console, locations: Path | None, *, as_json: 
         outcome = await Examination(stage, begun).run()
     for check in outcome.checks:
         mark = "[green]✓[/]" if check.ok else "[red]✗[/]"
-        out.print(f"{mark} {check.name}: {check.detail}")
+        out.print(f"{mark} {check.name}: {escape(check.detail)}")
     if not outcome.ok:
-        out.print(f"The hub's log is {folder / 'hub.log'}")
+        out.print(f"The hub's log is {stage.hub.log}")
     if as_json:
         print(encode(outcome).decode(), flush=True)
     return 0 if outcome.ok else 1
 
 
-async def _live(folder: Path, out: Console, locations: Path | None) -> int:
+async def _live(stage: Stage, out: Console) -> int:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopped.set)
-    staging = Stage(folder, tell=lambda text: out.print(f"[dim]· {text}[/]"), locations=locations)
-    async with staging as stage:
+    async with stage:
         _welcome(out, stage)
         tasks = [
             asyncio.ensure_future(_visits(out, stage, station))
@@ -87,7 +90,7 @@ async def _live(folder: Path, out: Console, locations: Path | None) -> int:
         out.print("\n[dim]Closing the demo[/]")
     failed = [f for f in found if isinstance(f, Exception)]
     for error in failed:
-        out.print(f"[red]{error}[/]\nThe hub's log is {folder / 'hub.log'}")
+        out.print(f"[red]{escape(str(error))}[/]\nThe hub's log is {stage.hub.log}")
     return 1 if failed else 0
 
 
@@ -137,7 +140,7 @@ async def _visit(
     except NotAllowed as refused:
         out.print(f"{_clock(stage)} [yellow]{who}[/] is refused at {where}: {refused.answer}")
     except HubError as error:
-        out.print(f"{_clock(stage)} [red]{where}: {error}[/]")
+        out.print(f"{_clock(stage)} [red]{where}: {escape(str(error))}[/]")
     finally:
         await station.unplug(evse)
 
