@@ -44,21 +44,32 @@ def demo(arguments: argparse.Namespace) -> int:
     """The command; returns the exit code."""
     locations = Path(arguments.locations) if arguments.locations else None
     folder = Path(tempfile.mkdtemp(prefix="hub-demo-"))
-    out = Console(stderr=bool(arguments.json or arguments.once), highlight=False)
+    out = Console(stderr=bool(arguments.json), highlight=False)
+    stage = Stage(
+        folder,
+        tell=lambda text: out.print(f"[dim]· {escape(text)}[/]"),
+        locations=locations,
+        settings={name: os.environ[name] for name in _KEPT if name in os.environ},
+    )
     try:
-        if arguments.once:
-            return asyncio.run(_once(folder, out, locations, as_json=arguments.json))
-        return asyncio.run(_live(folder, out, locations))
+        if arguments.once or arguments.json:
+            code = asyncio.run(_once(stage, out, as_json=arguments.json))
+        else:
+            code = asyncio.run(_live(stage, out))
     except ChildFailed as failed:
         print(f"hub: {failed}", file=sys.stderr)
         return 2
+    except HubError as failed:
+        print(f"hub: {failed}; the log is {stage.hub.log}", file=sys.stderr)
+        return 2
+    if code == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    return code
 
 
-async def _once(folder: Path, out: Console, locations: Path | None, *, as_json: bool) -> int:
+async def _once(stage: Stage, out: Console, *, as_json: bool) -> int:
     begun = time.monotonic()
-    async with Stage(
-        folder, tell=lambda text: out.print(f"· {text}"), locations=locations
-    ) as stage:
+    async with stage:
         outcome = await Examination(stage, begun).run()
     for check in outcome.checks:
         mark = "[green]✓[/]" if check.ok else "[red]✗[/]"
