@@ -17,7 +17,7 @@ import structlog
 from hub.charging.ports import AuthorityAnswer, AuthorityUnreachable
 from hub.kernel import HubError, NotFound, encode, new_id
 from hub.ocpi import objects
-from hub.ocpi.breaker import Breakers
+from hub.ocpi.breaker import Breakers, PartnerDown
 from hub.ocpi.dialect import Dialect
 from hub.ocpi.envelope import Invalid, one_object, unwrap
 from hub.ocpi.headers import FUNCTIONAL, PartyRef, authorization, routing_headers
@@ -263,7 +263,7 @@ class OcpiClient:
             if refused.http == 404 or refused.status_code == 2004:
                 return None
             raise AuthorityUnreachable(str(refused)) from refused
-        except (PartnerUnreachable, NotFound, Invalid) as error:
+        except (PartnerUnreachable, PartnerDown, NotFound, Invalid) as error:
             raise AuthorityUnreachable(str(error)) from error
         return msgspec.convert(
             {
