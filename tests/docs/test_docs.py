@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -201,6 +202,23 @@ def test_the_compose_file_runs_commands_that_exist() -> None:
     found = [words for line in lines for words in commands_in(line.replace("]", ""))]
     assert len(found) >= 2
     assert [words for words in found if complaint(words)] == []
+
+
+def test_the_compose_file_publishes_nothing_to_the_network() -> None:
+    ports = [str(port) for service in compose().values() for port in service.get("ports", ())]  # type: ignore[attr-defined]
+    assert ports
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+def test_the_compose_file_copies_all_that_the_package_is_built_from() -> None:
+    build = compose()["hub"]["build"]
+    assert isinstance(build, dict)
+    copied = " ".join(re.findall(r"COPY (.+) \S+", build["dockerfile_inline"])).split()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
+    needed |= {path.split("/")[0] for path in [*wheel["packages"], *wheel["force-include"]]}
+    assert needed == set(copied)
 
 
 FORBIDDEN = re.compile(
