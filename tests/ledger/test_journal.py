@@ -139,7 +139,8 @@ async def test_the_application_cannot_write_behind_the_functions(database: Datab
         "UPDATE ledger.leg SET amount = 1", "DELETE FROM ledger.txn", "TRUNCATE ledger.leg",
         "UPDATE ledger.account SET balance = 0", "DELETE FROM ledger.open_pending",
         "INSERT INTO ledger.chart VALUES ('x', 'A', 1, 'f', NULL, '')",
-        "SELECT ledger.write(ledger.here(), now(), 'post', '[]', '[]')",
+        "SELECT ledger.release(ledger.here(), ledger.here(), '[]')",
+        "SELECT ledger.open_account(ledger.here(), 'suspense', 'EUR')",
         "SELECT ledger.post_in(ledger.here(), now(), '[]', '[]')",
         "SELECT * FROM ledger.unmirrored_all()",
     ):  # fmt: skip
