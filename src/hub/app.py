@@ -12,14 +12,17 @@ from litestar.types import ASGIApp
 from hub.api.ports import Wiring
 from hub.api.server import HttpServer, listen
 from hub.api.web import gated, litestar_app
+from hub.charging.events import SessionClosed
 from hub.console.routes import PUBLIC, console_router
 from hub.console.session import ConsoleLock
+from hub.ocpi.door import OcpiDoor, ocpi_routes
 from hub.ocpp.errors import PayloadError
 from hub.ocpp.schema import CSMS_ACTIONS, request_body
 from hub.ocpp.versions import Version
 from hub.runtime import (
     Bus,
     Database,
+    Event,
     Job,
     JobRunner,
     LocalBus,
@@ -28,8 +31,11 @@ from hub.runtime import (
     clock_of,
     flow_job,
 )
+from hub.runtime.http import Outbound
+from hub.runtime.telemetry import observe_outbound
 from hub.runtime.vault import Vault
 from hub.serving import Door, Hub, Part, housekeeping
+from hub.settlement import issue_cdr
 from hub.stations import mark_unreachable
 from hub.stations.events import CommandAnswered
 
@@ -39,13 +45,16 @@ TIMERS: Final[Sequence[Job]] = (mark_unreachable,)
 """Jobs that no event starts: actions schedule them."""
 
 
-def subscriptions(bus: Bus) -> Subscriptions:
+def subscriptions(bus: Bus, ocpi: OcpiDoor) -> Subscriptions:
     """Who answers which event: the one table."""
-    return {
+    ours: dict[type[Event], list[Job]] = {
+        SessionClosed: [issue_cdr],
         CommandAnswered: [
             flow_job("api.tell_waiting", CommandAnswered, partial(_tell_waiting, bus)),
         ],
     }
+    theirs = ocpi.subscriptions()
+    return {event: [*ours.get(event, ()), *theirs.get(event, ())] for event in {**ours, **theirs}}
 
 
 def build(
@@ -55,21 +64,29 @@ def build(
 
     ``ready`` is called with the effective settings once everything serves.
     """
-    bus = LocalBus()
-    table = subscriptions(bus)
-    jobs = {job.name: job for found in (TIMERS, *table.values()) for job in found}
-    database = Database(url, clock=clock_of(settings.clock), subscriptions=table)
-    vault = Vault.of(settings.folder, settings.secret_key)
-    runner = JobRunner(database, jobs.values())
-    doors: list[Door] = []
-    parts: list[Part] = []
+    sock = None
     if "api" in roles:
         sock = listen(settings.http_host, settings.http_port, "HUB_HTTP_PORT")
         settings = msgspec.structs.replace(settings, http_port=sock.getsockname()[1])
-        doors.append(HttpServer(_web(settings, database, bus, vault), settings, sock))
+    clock = clock_of(settings.clock)
+    bus = LocalBus()
+    vault = Vault.of(settings.folder, settings.secret_key)
+    database = Database(url, clock=clock)
+    outbound = Outbound(
+        public_url=settings.base_url, private=settings.outbound_private, observe=observe_outbound
+    )
+    ocpi = OcpiDoor(database, vault, outbound, settings, clock=clock)
+    database.subscriptions = subscriptions(bus, ocpi)
+    listed = (TIMERS, ocpi.jobs(), *database.subscriptions.values())
+    runner = JobRunner(database, {job.name: job for jobs in listed for job in jobs}.values())
+    doors: list[Door] = []
+    parts: list[Part] = []
+    if sock:
+        web = _web(wiring_of(settings, database, bus, vault), ocpi)
+        doors.append(HttpServer(web, settings, sock))
     if "worker" in roles:
         parts += [runner.run, partial(housekeeping, database)]
-    return Hub(settings, database, runner, doors, parts, ready)
+    return Hub(settings, database, doors, parts, [outbound.close], ready)
 
 
 def wiring_of(settings: Settings, database: Database, bus: Bus, vault: Vault) -> Wiring:
@@ -77,12 +94,12 @@ def wiring_of(settings: Settings, database: Database, bus: Bus, vault: Vault) ->
     return Wiring(settings, database, bus, OcppActions(), vault)
 
 
-def _web(settings: Settings, database: Database, bus: Bus, vault: Vault) -> ASGIApp:
-    wiring = wiring_of(settings, database, bus, vault)
+def _web(wiring: Wiring, ocpi: OcpiDoor) -> ASGIApp:
+    settings = wiring.settings
     secure = settings.base_url.startswith("https:")
-    lock = ConsoleLock(database, vault, settings.admin_token, secure=secure)
-    app = litestar_app(wiring, [console_router(lock)])
-    return gated(app, wiring, {"/console": lock}, public=PUBLIC)
+    lock = ConsoleLock(wiring.database, wiring.vault, settings.admin_token, secure=secure)
+    app = litestar_app(wiring, [console_router(lock), ocpi_routes(ocpi)])
+    return gated(app, wiring, {"/console": lock, "/ocpi": None}, public=PUBLIC)
 
 
 class OcppActions:

@@ -16,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from hub.parties import OwnParty, ensure_own_party
-from hub.runtime import PLATFORM, Database, JobRunner, Settings
+from hub.runtime import PLATFORM, Database, Settings
 from hub.runtime.jobs import prune
 from hub.stations import expire_commands, forget_connections
 
@@ -45,14 +45,15 @@ class Door(Protocol):
 class Hub:
     """Everything that runs in this process.
 
-    ``doors`` end their requests when told to stop; ``parts`` are cancelled after them.
+    ``doors`` end their requests when told to stop; ``parts`` are cancelled after them, and
+    ``closing`` is called last.
     """
 
     settings: Settings
     database: Database
-    runner: JobRunner
     doors: Sequence[Door]
     parts: Sequence[Part]
+    closing: Sequence[Part]
     ready: Callable[[Settings], None]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -76,6 +77,8 @@ class Hub:
                 for task in parts:
                     task.cancel()
         finally:
+            for close in self.closing:
+                await close()
             await self.database.close()
 
     async def _prepare(self) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from hub.charging.cost import pricing_periods
+from hub.charging import pricing_periods
 from hub.kernel import HubError, NotFound
 from hub.parties import our_party
 from hub.runtime import Tx
@@ -105,7 +105,7 @@ async def billable_of(tx: Tx, session: ClosedSession) -> Billable:
             type=session.token_type or "OTHER",
             contract_id=session.contract_id or session.token_uid,
         ),
-        location=await _place(tx, session, us.country_code),
+        location=await _place(tx, session),
         auth_method=session.auth_method or "WHITELIST",
         authorization_reference=session.authorization_reference,
         partner_id=session.partner_id,
@@ -113,7 +113,7 @@ async def billable_of(tx: Tx, session: ClosedSession) -> Billable:
     )
 
 
-async def _place(tx: Tx, session: ClosedSession, country: str) -> CdrLocation:
+async def _place(tx: Tx, session: ClosedSession) -> CdrLocation:
     if session.location_id is None or session.evse_uid is None:
         if session.partner_id is not None:
             raise HeldBack("the station is bound to no location, which a roaming CDR must name")
@@ -121,7 +121,7 @@ async def _place(tx: Tx, session: ClosedSession, country: str) -> CdrLocation:
         number = str(session.evse or 1)
         return CdrLocation(
             id=session.station_id[:36], evse_uid=number, evse_id=number,
-            connector_id=session.connector_id or "1", country=country,
+            connector_id=session.connector_id or "1",
         )  # fmt: skip
     site = await location(tx, session.location_id)
     evse = next((e for e in site.evses if e.uid == session.evse_uid), Evse(uid=session.evse_uid))

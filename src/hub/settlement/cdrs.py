@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from hub.charging.cost import note_price
 from hub.charging.events import SessionClosed
 from hub.kernel import NotFound, decode, encode
 from hub.ledger import post_many, reverse
@@ -42,6 +43,7 @@ async def issue_cdr(tx: Tx, closed: SessionClosed) -> None:
         return
     cdr = cdr_of(billable, tariff, priced, tx.now)
     await store_cdrs(tx, [(cdr, priced)])
+    await note_price(tx, session.id, cdr.total_cost.excl_vat, cdr.total_cost.incl_vat)
     await tx.run(
         "UPDATE settlement.held SET resolved_at = %s WHERE tenant_id = %s AND session_id = %s",
         tx.now, tx.tenant, closed.session_id,

@@ -55,8 +55,8 @@ def entry_of(cdr: Cdr, priced: Priced) -> Entry | None:
     taxes = [_tax(cdr, line.vat, Money(line.tax, cdr.currency)) for line in priced.tax_lines]
     legs += taxes
     residue = -sum(leg.amount for leg in legs)
-    # Each revenue leg and the net total itself were rounded once.
-    if 2 * abs(residue) > len(revenue) + 1:
+    # Each revenue leg and each net of a tax rate were rounded once.
+    if 2 * abs(residue) > len(revenue) + len(priced.tax_lines):
         raise ResidueTooLarge(cdr.id, residue)
     legs.append(Leg("rounding", residue))
     legs = [leg for leg in legs if leg.amount]
@@ -87,6 +87,5 @@ def _tax(cdr: Cdr, vat: Decimal | None, amount: Money) -> Leg:
     if not vat:
         # No rate stands for it: a bare maximum price with VAT but no rate of its own.
         return Leg("rounding", -amount.minor())
-    country = cdr.cdr_location.country[:2] if len(cdr.cdr_location.country) == 2 else ""
     rate = format(vat.normalize(), "f")
-    return Leg(f"tax.output.{country or cdr.country_code}.{rate}", -amount.minor())
+    return Leg(f"tax.output.{cdr.country_code}.{rate}", -amount.minor())
