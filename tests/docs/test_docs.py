@@ -97,9 +97,27 @@ def test_every_setting_that_is_named_is_known(page: Path) -> None:
     assert named - others - KNOWN == set()
 
 
+def routes() -> list[re.Pattern[str]]:
+    shown = re.findall(r"`(/[^`]*)`", written("addresses.md", "addresses"))
+    return [re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for path in shown]
+
+
+@each_page
+def test_every_address_of_our_api_that_a_page_names_exists(page: Path) -> None:
+    named = [
+        path.rstrip("/.")
+        for span in code(page)
+        for path in re.findall(r"/api/v1/[\w/{}.-]+", span)
+        if path != "/api/v1/..."
+    ]
+    known = routes()
+    assert known
+    assert [path for path in named if not any(route.fullmatch(path) for route in known)] == []
+
+
 def commands_in(line: str) -> Iterator[list[str]]:
     """The words of every ``hub`` command in a line of code."""
-    for found in re.finditer(r"(?:^|[\s/;&])hub +([a-z-][^;&|`\"#>]*)", line):
+    for found in re.finditer(r"(?:^|[\s;&]|bin/)hub +([a-z-][^;&|`\"#>]*)", line):
         yield found[1].split()
 
 
