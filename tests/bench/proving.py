@@ -89,9 +89,11 @@ class Lap(msgspec.Struct):
         return quantile(self.tally["latencies"], share) * 1000
 
 
-def lap(url: str, protocol: str, *, pid: int, stations: int, seconds: float, first: int = 0) -> Lap:
+def lap(
+    url: str, protocol: str, *, pid: int, stations: int, seconds: float, rich: bool = False
+) -> Lap:
     """Run the field and take the server's own CPU per answered message (Postgres apart)."""
-    words = (url, protocol, str(stations), str(seconds), str(first))
+    words = (url, protocol, str(stations), str(seconds), "0", *(["rich"] if rich else []))
     with Child("field", *words) as field:
         if field.line().strip() != "ready":
             raise RuntimeError("the stations did not all boot; see the output above")
@@ -119,7 +121,7 @@ def stored(url: str, kind: str) -> dict[str, int]:
         ).fetchone()
         readings = connection.execute(
             """SELECT count(*) FROM charging.reading WHERE station_id LIKE %s
-               AND context = 'Sample.Periodic'""",
+               AND context = 'Sample.Periodic' AND measurand = 'Energy.Active.Import.Register'""",
             (f"{kind}%",),
         ).fetchone()
     assert row

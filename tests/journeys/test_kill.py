@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -49,7 +50,7 @@ async def _answers_more(stations: list[SimStation], more: int) -> None:
         await asyncio.gather(*waits, return_exceptions=True)
 
 
-def _changes(station: SimStation):
+def _changes(station: SimStation) -> Callable[[], bool]:
     before = _answered([station])
     return lambda: _answered([station]) > before
 

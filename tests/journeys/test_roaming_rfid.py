@@ -10,8 +10,7 @@ import pytest
 
 from hub.sim import Driver, SimPartner, SimStation
 from hub.sim.child import HubChild
-from hub.sim.plate import NotAllowed
-from hub.sim.stage import TARIFF
+from hub.sim.stage import TARIFF, site
 from tests.journeys.world import enrolled, rows, running_hub
 
 ROSA = "04A2B3C4D5E6F7"
@@ -19,9 +18,11 @@ ROSA = "04A2B3C4D5E6F7"
 
 @pytest.fixture
 async def hub(tmp_path: Path, database_url: str) -> AsyncIterator[HubChild]:
-    """A running hub with a tariff."""
+    """A running hub with a tariff and a site."""
     async with running_hub(tmp_path, database_url) as child:
         await child.api("PUT", "/tariffs/DEMO?default=true", TARIFF)
+        imported = await child.import_locations([site([("ROAM-1", "", 22_000, "AC_3_PHASE")])])
+        assert imported["refused"] == []
         yield child
 
 
@@ -29,8 +30,8 @@ async def hub(tmp_path: Path, database_url: str) -> AsyncIterator[HubChild]:
 async def partner(hub: HubChild) -> AsyncIterator[SimPartner]:
     """A connected eMSP with one customer, Rosa, who must be asked about in real time."""
     async with SimPartner() as emsp:
-        words = ("--country", "NL", "--party", "EXM", "--role", "EMSP", "--name", "Example")
-        invited = await hub.command("partner", "invite", *words)
+        role = {"role": "EMSP", "country_code": "NL", "party_id": "EXM", "name": "Example"}
+        invited = await hub.api("POST", "/partners", {"name": "Example", "roles": [role]})
         await emsp.join(invited["versions_url"], invited["token"])
         await emsp.push_token(Driver(uid=ROSA, contract_id="NL-EXM-C1", whitelist="NEVER"))
         yield emsp
@@ -38,13 +39,14 @@ async def partner(hub: HubChild) -> AsyncIterator[SimPartner]:
 
 @pytest.fixture(params=["ocpp1.6", "ocpp2.0.1"])
 async def station(hub: HubChild, request: pytest.FixtureRequest) -> AsyncIterator[SimStation]:
-    """A station that sends a sample as soon as the one before was answered."""
+    """A station of the site that sends a sample as soon as the one before was answered."""
     made = await enrolled(hub, "ROAM-1", request.param, sample_every=0)
+    await hub.bind_evse("ROAM-1", 1, "ROAM-1-1")
     async with made as on:
         yield on
 
 
-async def test_a_roaming_charge_becomes_a_priced_cdr_at_the_emsp(
+async def test_a_roaming_charge_is_seen_by_the_emsp_and_ends_in_one_priced_cdr(
     partner: SimPartner, station: SimStation, database_url: str
 ) -> None:
     charge = await station.settled(await station.charge(ROSA, wh=5_000))
@@ -56,14 +58,9 @@ async def test_a_roaming_charge_becomes_a_priced_cdr_at_the_emsp(
     assert Decimal(str(cdr["total_cost"]["excl_vat"])) == Decimal("2.80")
     assert cdr["authorization_reference"].startswith("AUTH-")
     assert cdr["cdr_token"]["contract_id"] == "NL-EXM-C1"
+    assert cdr["cdr_location"]["evse_uid"] == "ROAM-1-1"
     (booked,) = rows(database_url, "SELECT count(*) AS n FROM settlement.cdr")
     assert booked["n"] == 1
-
-
-async def test_the_emsp_sees_the_session_from_active_to_completed(
-    partner: SimPartner, station: SimStation
-) -> None:
-    await station.settled(await station.charge(ROSA, wh=5_000))
 
     def completed() -> bool:
         return any(s["status"] == "COMPLETED" for s in partner.stored["sessions"].values())
@@ -74,31 +71,21 @@ async def test_the_emsp_sees_the_session_from_active_to_completed(
     assert session["cdr_token"]["uid"] == ROSA
 
 
-@pytest.mark.parametrize(
-    ("allowed", "answers"),
-    [
-        ("BLOCKED", {"Blocked"}),
-        ("EXPIRED", {"Expired"}),
-        ("NO_CREDIT", {"Blocked", "NoCredit"}),
-        ("NOT_ALLOWED", {"Invalid", "Blocked", "NotAtThisLocation"}),
-    ],
-)
-async def test_an_emsp_that_refuses_is_obeyed(
-    partner: SimPartner, station: SimStation, allowed: str, answers: set[str]
-) -> None:
-    partner.drivers[ROSA].allowed = allowed
-    with pytest.raises(NotAllowed) as refused:
-        await station.charge(ROSA, wh=100)
-    assert refused.value.answer in answers
-    assert partner.stored["sessions"] == {}
-
-
-async def test_a_card_that_nobody_knows_is_refused(
+async def test_an_emsp_that_refuses_is_obeyed_and_a_strange_card_refused(
     partner: SimPartner, station: SimStation
 ) -> None:
-    with pytest.raises(NotAllowed) as refused:
-        await station.charge("04FFFFFFFFFFFF", wh=100)
-    assert refused.value.answer in {"Invalid", "Unknown"}
+    refusals = {
+        "BLOCKED": {"Blocked"},
+        "EXPIRED": {"Expired"},
+        "NO_CREDIT": {"Blocked", "NoCredit"},
+        "NOT_ALLOWED": {"Invalid", "Blocked", "NotAtThisLocation"},
+    }
+    await station.plug_in()
+    for allowed, answers in refusals.items():
+        partner.drivers[ROSA].allowed = allowed
+        assert await station.swipe(ROSA) in answers, allowed
+    assert await station.swipe("04FFFFFFFFFFFF") in {"Invalid", "Unknown"}
+    assert partner.stored["sessions"] == {}
 
 
 async def test_a_cdr_waits_for_an_emsp_that_is_down_and_arrives_once(

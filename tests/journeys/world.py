@@ -31,4 +31,4 @@ async def enrolled(hub: HubChild, identity: str, protocol: str, **more: Any) -> 
 def rows(database_url: str, sql: str, *params: object) -> list[dict[str, Any]]:
     """What the database holds, read past the hub."""
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
-        return connection.execute(sql, params).fetchall()  # type: ignore[arg-type]
+        return connection.execute(sql, params).fetchall()

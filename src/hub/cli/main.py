@@ -120,6 +120,11 @@ def _registering(commands: Sub) -> None:
     invite.add_argument("--role", required=True, choices=("CPO", "EMSP"))
     invite.add_argument("--name", default="", help="name of the partner")
     _json(invite)
+    connect = _command(partner, "connect", "start the handshake with a platform that invited us",
+                       "hub.cli.register:partner_connect")  # fmt: skip
+    connect.add_argument("--url", required=True, help="the platform's versions URL")
+    connect.add_argument("--token", required=True, help="the credentials token A it gave us")
+    _json(connect)
     token = _group(commands, "token", "tokens of our own API")
     create = _command(token, "create", "make an API token", "hub.cli.register:token_create")
     create.add_argument("--role", required=True, choices=("admin", "operator", "finance", "viewer"))
@@ -135,3 +140,9 @@ def _checking(commands: Sub) -> None:
     verify = _command(ledger, "verify", "run every proof of the ledger",
                       "hub.cli.books:ledger_verify")  # fmt: skip
     _json(verify)
+    replay = _group(commands, "replay", "the past again")
+    sessions = _command(replay, "sessions", "bill past sessions of a CSV in a scratch tenant",
+                        "hub.cli.replay:sessions")  # fmt: skip
+    sessions.add_argument("file", metavar="FILE", help="a CSV of past sessions")
+    sessions.add_argument("--tariff", metavar="FILE", help="an OCPI tariff object as JSON")
+    _json(sessions)

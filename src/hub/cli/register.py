@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from uuid import UUID
 
 from hub.api.stations import station_url
 from hub.cli.opening import print_json, tell, within
 from hub.kernel import InvalidValue
-from hub.parties import Invited, PartyClaim, invite_partner
+from hub.ocpi.door import OcpiDoor
+from hub.parties import Invited, OwnParty, PartyClaim, ensure_own_party, invite_partner
 from hub.parties.api_tokens import MadeApiToken, create_api_token, scopes_of
 from hub.runtime import PLATFORM, Database, Settings
+from hub.runtime.http import Outbound
 from hub.runtime.vault import Vault
 from hub.stations import Registered, register_station
 
@@ -77,4 +80,28 @@ def token_create(arguments: argparse.Namespace) -> int:
         return 0
     print(made.token)
     tell("hub: this token is shown this once; send it as 'Authorization: Bearer <token>'")
+    return 0
+
+
+def partner_connect(arguments: argparse.Namespace) -> int:
+    """Start the handshake with a platform that invited us; prints the partner's id."""
+    settings: Settings = arguments.settings
+
+    async def connect(database: Database) -> UUID:
+        vault = Vault.of(settings.folder, settings.secret_key)
+        outbound = Outbound(public_url=settings.base_url, private=settings.outbound_private)
+        own = OwnParty(settings.country_code, settings.party_id, "")
+        async with database.tx(PLATFORM, actor=_ACTOR) as tx:
+            await ensure_own_party(tx, own)
+        async with outbound:
+            door = OcpiDoor(database, vault, outbound, settings, clock=database.clock)
+            database.subscriptions = door.subscriptions()
+            return await door.handshake.connect(PLATFORM, arguments.url, arguments.token)
+
+    partner_id = within(settings, connect)
+    if arguments.json:
+        print_json({"partner_id": str(partner_id)})
+        return 0
+    print(f"partner   {partner_id}")
+    tell("hub: connected; sessions, locations and tokens flow while `hub serve` runs")
     return 0

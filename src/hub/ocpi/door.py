@@ -101,7 +101,6 @@ def routes_of(handshake: Handshake, dialects: Sequence[Dialect]) -> list[Route]:
 
 def ocpi_routes(door: OcpiDoor) -> ASGIRouteHandler:
     """The door as a Litestar handler that owns everything under ``/ocpi``."""
-
     # Litestar's ASGI types are a union over protocols that never come here.
     server: Any = door.server
 

@@ -21,7 +21,6 @@ log = structlog.get_logger()
 
 _MOST = 512
 _QUEUE = 20_000
-_RETRY = 0.5
 
 _FRAME = """COPY ocpp.frame (station_id, id, tenant_id, at, direction, protocol, action,
   message_id, call, reply, trace) FROM STDIN (FORMAT BINARY)"""
@@ -104,7 +103,9 @@ class Journal:
         try:
             async with self._database.ingest() as connection:
                 await _copy(connection, _FRAME, _FRAME_TYPES, [_values(f) for f, _ in rows])
-                waiting = [(f.station_id, f.id, f.tenant_id) for f, fold in rows if fold]
+                waiting: list[tuple[object, ...]] = [
+                    (f.station_id, f.id, f.tenant_id) for f, fold in rows if fold
+                ]
                 if waiting:
                     await _copy(connection, _PENDING, _PENDING_TYPES, waiting)
         except Exception as error:  # noqa: BLE001 - the journal loop: whoever waits must hear of it
@@ -140,12 +141,25 @@ def _settle(stored: asyncio.Future[None] | None, error: Exception | None) -> Non
         stored.set_exception(error)
 
 
-async def take_pending(tx: Tx, station_id: str) -> list[FrameRow]:
-    """The station's journalled frames that wait to be folded, oldest first; taken by this tx.
+async def take_pending(tx: Tx, station_id: str, most: int = 2000) -> list[FrameRow]:
+    """The ``most`` oldest journalled frames of the station that wait to be folded, in order.
 
     Whoever takes them folds them in the same transaction; a rollback gives them back.
     """
-    return await tx.all(FrameRow, "SELECT * FROM ocpp.take_pending(%s)", station_id)
+    return await tx.all(FrameRow, "SELECT * FROM ocpp.take_pending(%s, %s)", station_id, most)
+
+
+async def quarantine_frame(tx: Tx, station_id: str, frame_id: int, reason: str) -> None:
+    """Set a frame aside that cannot be folded, so that its neighbours go on."""
+    await tx.run(
+        "SELECT ocpp.quarantine_frame(%s, %s, %s, %s)", station_id, frame_id, reason, tx.now
+    )
+
+
+async def stations_pending(tx: Tx) -> list[tuple[str, UUID]]:
+    """Stations with frames to fold, and their tenants (``tx`` is ``Database.system_tx``)."""
+    rows = await tx.rows("SELECT station_id, tenant_id FROM ocpp.stations_pending()")
+    return [(row[0], row[1]) for row in rows]
 
 
 async def note_frame(tx: Tx, frame: FrameRow) -> None:

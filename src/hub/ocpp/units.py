@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Context, Decimal, InvalidOperation
-
-from hub.charging.messages import Reading
 
 REGISTER = "Energy.Active.Import.Register"
 
@@ -52,23 +49,16 @@ def default_unit(measurand: str) -> str:
     return next((unit for start, unit in _DEFAULTS if measurand.startswith(start)), "")
 
 
-def reading(
-    value: Decimal, *, at: datetime, measurand: str | None, unit: str | None,
-    multiplier: int = 0, context: str | None = None, phase: str | None = None,
-    location: str | None = None, signed: str | None = None,
-) -> Reading | None:  # fmt: skip
-    """One sampled value in its base unit; ``None`` if its magnitude cannot be meant.
+def scaled(
+    value: Decimal, measurand: str, unit: str | None, multiplier: int = 0
+) -> tuple[Decimal, str] | None:
+    """A value in its base unit, and that unit; ``None`` if its magnitude cannot be meant.
 
     ``multiplier`` is 2.x's power of ten. Prefixes and the multiplier both count.
     """
-    what = measurand or REGISTER
-    named = unit or default_unit(what)
+    named = unit or default_unit(measurand)
     base, power = _SCALES.get(named.casefold(), (named, 0))
     power += multiplier
     if not -_MOST < power < _MOST or not -_MOST < value.adjusted() + power < _MOST:
         return None
-    return Reading(
-        at=at, value=value.scaleb(power, _EXACT) if power else value, measurand=what, unit=base,
-        context=context or "Sample.Periodic", phase=phase, location=location or "Outlet",
-        signed=signed,
-    )  # fmt: skip
+    return (value.scaleb(power, _EXACT) if power else value), base

@@ -37,7 +37,7 @@ from hub.ocpp.dialect import (
     whole,
 )
 from hub.ocpp.errors import PayloadError
-from hub.ocpp.units import amount, reading
+from hub.ocpp.units import REGISTER, amount, scaled
 from hub.ocpp.versions import Fault, Version
 from hub.stations import BootAnswer, EvseStatus
 from hub.stations.commands import NeutralReply, RemoteStart, RemoteStop, Reset, Unlock
@@ -177,16 +177,18 @@ def _reading(
 ) -> Reading | None:
     signed = sample.value if given(sample.format) == "SignedData" else None
     value = Decimal(0) if signed is not None else amount(sample.value)
-    if value is None:
+    measurand = given(sample.measurand) or REGISTER
+    found = None if value is None else scaled(value, measurand, given(sample.unit))
+    if found is None:
         return None
-    return reading(
-        value,
+    return Reading(
         at=at,
-        measurand=given(sample.measurand),
-        unit=given(sample.unit),
-        context=given(sample.context),
+        value=found[0],
+        measurand=measurand,
+        unit=found[1],
+        context=given(sample.context) or "Sample.Periodic",
         phase=given(sample.phase),
-        location=given(sample.location),
+        location=given(sample.location) or "Outlet",
         signed=signed,
     )
 

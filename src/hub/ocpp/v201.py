@@ -40,7 +40,7 @@ from hub.ocpp.dialect import (
     whole,
 )
 from hub.ocpp.errors import PayloadError
-from hub.ocpp.units import reading
+from hub.ocpp.units import REGISTER, scaled
 from hub.ocpp.versions import Fault, Version
 from hub.stations import BootAnswer, EvseStatus, Variable
 from hub.stations.commands import NeutralReply, RemoteStart, RemoteStop, Reset, Unlock
@@ -84,7 +84,21 @@ def _token(token: wire.IdTokenType | UnsetType) -> IdToken | None:
     return None if isinstance(token, UnsetType) else IdToken(token.idToken, token.type)
 
 
+def _certified(asked: wire.AuthorizeRequest) -> bool:
+    """Whether a contract certificate is to be judged (Plug & Charge)."""
+    return not (
+        isinstance(asked.certificate, UnsetType)
+        and isinstance(asked.iso15118CertificateHashData, UnsetType)
+    )
+
+
+def _authorize_lane(asked: wire.AuthorizeRequest) -> Lane:
+    return "journal" if _certified(asked) else "action"
+
+
 def _authorize(asked: wire.AuthorizeRequest, heard: Heard) -> tuple[Message, ...]:
+    if _certified(asked):
+        return ()
     return (
         AuthorizeAsked(
             station=heard.station, token=IdToken(asked.idToken.idToken, asked.idToken.type)
@@ -106,17 +120,13 @@ def _info(answer: TokenAnswer | None) -> wire.IdTokenInfoType:
 def _authorize_reply(
     asked: wire.AuthorizeRequest, outcome: Outcome, _: datetime
 ) -> wire.AuthorizeResponse:
-    assert isinstance(outcome, TokenAnswer)
-    certified = not (
-        isinstance(asked.certificate, UnsetType)
-        and isinstance(asked.iso15118CertificateHashData, UnsetType)
-    )
-    if certified:
+    if _certified(asked):
         # Nobody here checks contract certificates: what is not checked is not accepted.
         return wire.AuthorizeResponse(
             idTokenInfo=wire.IdTokenInfoType(status="Invalid"),
             certificateStatus="NoCertificateAvailable",
         )
+    assert isinstance(outcome, TokenAnswer)
     return wire.AuthorizeResponse(idTokenInfo=_info(outcome))
 
 
@@ -228,16 +238,20 @@ def _readings(values: Sequence[wire.MeterValueType], heard: Heard) -> tuple[Read
 
 
 def _reading(sample: wire.SampledValueType, at: datetime, signed: str | None) -> Reading | None:
-    unit = given(sample.unitOfMeasure)
-    return reading(
-        sample.value,
+    measurand = given(sample.measurand) or REGISTER
+    of = given(sample.unitOfMeasure)
+    unit, multiplier = (given(of.unit), given(of.multiplier) or 0) if of else (None, 0)
+    found = scaled(sample.value, measurand, unit, multiplier)
+    if found is None:
+        return None
+    return Reading(
         at=at,
-        measurand=given(sample.measurand),
-        unit=given(unit.unit) if unit else None,
-        multiplier=(given(unit.multiplier) or 0) if unit else 0,
-        context=given(sample.context),
+        value=found[0],
+        measurand=measurand,
+        unit=found[1],
+        context=given(sample.context) or "Sample.Periodic",
         phase=given(sample.phase),
-        location=given(sample.location),
+        location=given(sample.location) or "Outlet",
         signed=signed,
     )
 
@@ -303,9 +317,7 @@ def _variable(one: wire.ReportDataType, attribute: wire.VariableAttributeType) -
     )
 
 
-def _reservation(
-    asked: wire.ReservationStatusUpdateRequest, heard: Heard
-) -> tuple[Message, ...]:
+def _reservation(asked: wire.ReservationStatusUpdateRequest, heard: Heard) -> tuple[Message, ...]:
     return (
         ReservationEnded(
             station=heard.station,
@@ -340,7 +352,7 @@ INBOUND: Final[Mapping[str, Inbound]] = {
         reply=_boot_reply,
     ),
     "Authorize": Inbound(
-        wire=wire.AuthorizeRequest, lane=always("action"), messages=_authorize,
+        wire=wire.AuthorizeRequest, lane=_authorize_lane, messages=_authorize,
         reply=_authorize_reply,
     ),
     "TransactionEvent": Inbound(

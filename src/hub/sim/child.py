@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -189,6 +189,17 @@ class HubChild:
             if answer.status >= 400:
                 raise ApiError(f"{method} {path}", answer.status, text.decode(errors="replace"))
             return msgspec.json.decode(text) if text else None
+
+    async def import_locations(self, locations: Sequence[object]) -> Any:
+        """``hub locations import`` of OCPI locations; the command's report."""
+        file = self.folder / "locations.json"
+        file.write_bytes(encode(locations))
+        return await self.command("locations", "import", str(file))
+
+    async def bind_evse(self, station_id: str, number: int, evse_uid: str) -> None:
+        """Let a station's EVSE number speak for an EVSE of a location."""
+        path = f"/stations/{station_id}/evses/{number}"
+        await self.api("PUT", path, {"evse_uid": evse_uid})
 
     async def every(self, path: str) -> list[Any]:
         """All items of one of our lists, page by page."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from hub.kernel import HubError, encode
 from hub.sim.car import Car
@@ -34,45 +37,56 @@ _PEOPLE = {
     LOCAL_CARD: "Lena, with our own card",
 }
 _PAUSE = (1.0, 4.0)
+_KEPT = ("HUB_HTTP_PORT", "HUB_OCPP_PORT")
 
 
 def demo(arguments: argparse.Namespace) -> int:
     """The command; returns the exit code."""
     locations = Path(arguments.locations) if arguments.locations else None
     folder = Path(tempfile.mkdtemp(prefix="hub-demo-"))
-    out = Console(stderr=bool(arguments.json or arguments.once), highlight=False)
+    out = Console(stderr=bool(arguments.json), highlight=False)
+    stage = Stage(
+        folder,
+        tell=lambda text: out.print(f"[dim]· {escape(text)}[/]"),
+        locations=locations,
+        settings={name: os.environ[name] for name in _KEPT if name in os.environ},
+    )
     try:
-        if arguments.once:
-            return asyncio.run(_once(folder, out, locations, as_json=arguments.json))
-        return asyncio.run(_live(folder, out, locations))
+        if arguments.once or arguments.json:
+            code = asyncio.run(_once(stage, out, as_json=arguments.json))
+        else:
+            code = asyncio.run(_live(stage, out))
     except ChildFailed as failed:
         print(f"hub: {failed}", file=sys.stderr)
         return 2
+    except HubError as failed:
+        print(f"hub: {failed}; the log is {stage.hub.log}", file=sys.stderr)
+        return 2
+    if code == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    return code
 
 
-async def _once(folder: Path, out: Console, locations: Path | None, *, as_json: bool) -> int:
+async def _once(stage: Stage, out: Console, *, as_json: bool) -> int:
     begun = time.monotonic()
-    async with Stage(
-        folder, tell=lambda text: out.print(f"· {text}"), locations=locations
-    ) as stage:
+    async with stage:
         outcome = await Examination(stage, begun).run()
     for check in outcome.checks:
         mark = "[green]✓[/]" if check.ok else "[red]✗[/]"
-        out.print(f"{mark} {check.name}: {check.detail}")
+        out.print(f"{mark} {check.name}: {escape(check.detail)}")
     if not outcome.ok:
-        out.print(f"The hub's log is {folder / 'hub.log'}")
+        out.print(f"The hub's log is {stage.hub.log}")
     if as_json:
         print(encode(outcome).decode(), flush=True)
     return 0 if outcome.ok else 1
 
 
-async def _live(folder: Path, out: Console, locations: Path | None) -> int:
+async def _live(stage: Stage, out: Console) -> int:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopped.set)
-    staging = Stage(folder, tell=lambda text: out.print(f"[dim]· {text}[/]"), locations=locations)
-    async with staging as stage:
+    async with stage:
         _welcome(out, stage)
         tasks = [
             asyncio.ensure_future(_visits(out, stage, station))
@@ -87,7 +101,7 @@ async def _live(folder: Path, out: Console, locations: Path | None) -> int:
         out.print("\n[dim]Closing the demo[/]")
     failed = [f for f in found if isinstance(f, Exception)]
     for error in failed:
-        out.print(f"[red]{error}[/]\nThe hub's log is {folder / 'hub.log'}")
+        out.print(f"[red]{escape(str(error))}[/]\nThe hub's log is {stage.hub.log}")
     return 1 if failed else 0
 
 
@@ -137,7 +151,7 @@ async def _visit(
     except NotAllowed as refused:
         out.print(f"{_clock(stage)} [yellow]{who}[/] is refused at {where}: {refused.answer}")
     except HubError as error:
-        out.print(f"{_clock(stage)} [red]{where}: {error}[/]")
+        out.print(f"{_clock(stage)} [red]{where}: {escape(str(error))}[/]")
     finally:
         await station.unplug(evse)
 

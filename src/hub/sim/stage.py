@@ -5,13 +5,13 @@ Everything is set up as a user would: settings, commands, the REST API and OCPI.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from hub.kernel import encode, format_instant
+from hub.kernel import format_instant
 from hub.runtime import SystemClock, clock_of
 from hub.sim.child import HubChild
 from hub.sim.partner import Driver, SimPartner
@@ -58,9 +58,7 @@ class Stage:
     ) -> None:
         clock = f"{format_instant(SystemClock().now())},{SPEED}"
         self.clock = clock_of(clock)
-        self.hub = HubChild(
-            folder, {"HUB_CLOCK": clock, **(settings or {})}, default_ports=settings is None
-        )
+        self.hub = HubChild(folder, {"HUB_CLOCK": clock, **(settings or {})}, default_ports=True)
         self.partner = SimPartner(clock=self.clock)
         self.stations: dict[str, SimStation] = {}
         self.partner_id = ""
@@ -96,9 +94,7 @@ class Stage:
         self._tell("Registering a tariff, a site, a card of our own and four stations")
         await self.hub.api("PUT", "/tariffs/DEMO?default=true", TARIFF)
         await self.hub.api("POST", "/tokens", own_card())
-        place = self.hub.folder / "demo-site.json"
-        place.write_bytes(encode(site()))
-        await self.hub.command("locations", "import", str(place))
+        await self.hub.import_locations([site(STATIONS)])
         for identity, protocol, power, _ in STATIONS:
             made = await self.hub.api("POST", "/stations", {"station_id": identity})
             self.stations[identity] = SimStation(
@@ -111,8 +107,7 @@ class Stage:
                 max_power_w=power,
             )
             for number in range(1, EVSES + 1):
-                bound = {"evse_uid": f"{identity}-{number}"}
-                await self.hub.api("PUT", f"/stations/{identity}/evses/{number}", bound)
+                await self.hub.bind_evse(identity, number, f"{identity}-{number}")
         self._tell(f"Connecting the roaming partner {self.partner.name}")
         claim = ("--country", "NL", "--party", "EXM", "--role", "EMSP")
         invited = await self.hub.command("partner", "invite", *claim, "--name", self.partner.name)
@@ -137,7 +132,7 @@ def own_card() -> dict[str, Any]:
     }
 
 
-def site() -> dict[str, Any]:
+def site(stations: Sequence[tuple[str, str, int, str]]) -> dict[str, Any]:
     """The demo's site in OCPI's words."""
     stamp = "2026-01-01T00:00:00Z"
     evses = [
@@ -161,7 +156,7 @@ def site() -> dict[str, Any]:
             ],
             "last_updated": stamp,
         }
-        for identity, _, power, kind in STATIONS
+        for identity, _, power, kind in stations
         for number in range(1, EVSES + 1)
     ]
     return {
