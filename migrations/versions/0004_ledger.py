@@ -240,18 +240,22 @@ BEGIN
   WHERE a.id = d.account_id AND a.mode = 's';
 END $$;
 
--- Writes any number of transactions of one phase into one book. ``entries`` and ``legs`` are
--- JSON arrays (a leg names its entry by n); answers the id under each idempotency key.
-CREATE FUNCTION ledger.write(book uuid, as_of timestamptz, as_phase text, entries json, legs json)
+-- Writes any number of transactions of one phase into the tenant's book. ``entries`` and ``legs``
+-- are JSON arrays (a leg names its entry by n); ``ends`` is the pending transaction that a single
+-- entry resolves. Answers the id under each idempotency key.
+CREATE FUNCTION ledger.post(as_of timestamptz, as_phase text, ends uuid, entries json, legs json)
 RETURNS TABLE (n integer, id uuid, created boolean)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_material = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
+  book uuid := ledger.here();
   wanted integer := json_array_length(entries);
   written integer;
   sync bigint[]; debits bigint[]; credits bigint[]; counts bigint[];
   missing boolean; fresh integer[];
-  clash text; old record; closed date; soft date;
+  clash text; closed date; soft date;
 BEGIN
   -- A closing waits for the postings under way, and they for it.
   PERFORM pg_advisory_xact_lock_shared(1279870791, hashtext(book::text));
@@ -260,13 +264,13 @@ BEGIN
   INSERT INTO ledger.txn (tenant_id, id, idem, request_hash, kind, phase, currency,
     resolves_txn_id, reverses_txn_id, effective_at, recorded_at, period, ref_type, ref_id,
     event_ref, memo, expires_at)
-  SELECT book, e.id, e.idem, e.hash, e.kind, as_phase, e.ccy, e.res, e.rev, e.eff, as_of,
+  SELECT book, e.id, e.idem, e.hash, e.kind, as_phase, e.ccy, ends, e.rev, e.eff, as_of,
     greatest(date_trunc('month', e.eff AT TIME ZONE 'UTC')::date,
              (CASE e.kind WHEN 'adjustment' THEN closed ELSE greatest(closed, soft) END
               + interval '1 month')::date),
     e.rt, e.rid, e.ev, e.memo, e.exp
   FROM json_to_recordset(entries) AS e (id uuid, idem text, hash bytea, kind text, ccy text,
-    res uuid, rev uuid, eff timestamptz, rt text, rid text, ev text, memo text, exp timestamptz)
+    rev uuid, eff timestamptz, rt text, rid text, ev text, memo text, exp timestamptz)
   ORDER BY e.idem
   ON CONFLICT ON CONSTRAINT txn_idem DO NOTHING;
   GET DIAGNOSTICS written = ROW_COUNT;
@@ -282,13 +286,9 @@ BEGIN
     END IF;
   END IF;
   IF written > 0 THEN
-    IF as_phase <> 'pending' THEN
-      FOR old IN SELECT e.n, e.res
-        FROM json_to_recordset(entries) AS e (n integer, res uuid)
-        WHERE e.res IS NOT NULL AND (fresh IS NULL OR e.n = ANY(fresh)) LOOP
-        PERFORM ledger.release(book, old.res, legs);
-      END LOOP;
-    ELSE
+    IF ends IS NOT NULL THEN
+      PERFORM ledger.release(book, ends, legs);
+    ELSIF as_phase = 'pending' THEN
       INSERT INTO ledger.open_pending (tenant_id, txn_id, expires_at)
       SELECT book, e.id, e.exp
       FROM json_to_recordset(entries) AS e (n integer, id uuid, exp timestamptz)
@@ -350,22 +350,15 @@ BEGIN
   END IF;
 END $$;
 
-CREATE FUNCTION ledger.post(as_of timestamptz, as_phase text, entries json, legs json)
-RETURNS TABLE (n integer, id uuid, created boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-SET enable_material = off SET jit = off AS $$
-BEGIN
-  RETURN QUERY SELECT * FROM ledger.write(ledger.here(), as_of, as_phase, entries, legs);
-END $$;
-
+-- The same in another hosted book, for the system alone.
 CREATE FUNCTION ledger.post_in(book uuid, as_of timestamptz, entries json, legs json)
 RETURNS TABLE (n integer, id uuid, created boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-SET enable_material = off SET jit = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE before text := current_setting('hub.tenant', true);
 BEGIN
-  RETURN QUERY SELECT * FROM ledger.write(book, as_of, 'post', entries, legs);
+  PERFORM set_config('hub.tenant', book::text, true);
+  RETURN QUERY SELECT * FROM ledger.post(as_of, 'post', NULL, entries, legs);
+  PERFORM set_config('hub.tenant', before, true);
 END $$;
 """
 
@@ -480,7 +473,7 @@ $$;
 GRANTS = """
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.here(),
-  ledger.post(timestamptz, text, json, json), ledger.fold(),
+  ledger.post(timestamptz, text, uuid, json, json), ledger.fold(),
   ledger.set_limits(text, text, bigint, bigint), ledger.close_through(date, boolean),
   ledger.unmirrored_here() TO hub_app, hub_system;
 GRANT EXECUTE ON FUNCTION ledger.post_in(uuid, timestamptz, json, json), ledger.fold_all(),

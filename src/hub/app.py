@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -10,15 +11,15 @@ import msgspec
 from litestar.types import ASGIApp
 
 from hub.api.ports import Wiring
-from hub.api.server import HttpServer, listen
+from hub.api.server import HttpServer, free_port, listen
 from hub.api.web import gated, litestar_app
+from hub.charging import Authorizer, close_abandoned
 from hub.charging.events import SessionClosed
 from hub.console.routes import PUBLIC, console_router
 from hub.console.session import ConsoleLock
 from hub.ocpi.door import OcpiDoor, ocpi_routes
-from hub.ocpp.errors import PayloadError
-from hub.ocpp.schema import CSMS_ACTIONS, request_body
-from hub.ocpp.versions import Version
+from hub.ocpp.catalogue import ActionCatalogue
+from hub.ocpp.server import COMMAND_TOPIC, Listen, OcppServer
 from hub.runtime import (
     Bus,
     Database,
@@ -37,11 +38,11 @@ from hub.runtime.vault import Vault
 from hub.serving import Door, Hub, Part, housekeeping
 from hub.settlement import issue_cdr
 from hub.stations import mark_unreachable
-from hub.stations.events import CommandAnswered
+from hub.stations.events import CommandAnswered, CommandQueued
 
 ROLES: Final = ("api", "ocpp", "worker")
 
-TIMERS: Final[Sequence[Job]] = (mark_unreachable,)
+TIMERS: Final[Sequence[Job]] = (mark_unreachable, close_abandoned)
 """Jobs that no event starts: actions schedule them."""
 
 
@@ -49,6 +50,7 @@ def subscriptions(bus: Bus, ocpi: OcpiDoor) -> Subscriptions:
     """Who answers which event: the one table."""
     ours: dict[type[Event], list[Job]] = {
         SessionClosed: [issue_cdr],
+        CommandQueued: [flow_job("ocpp.wake_link", CommandQueued, partial(_wake_link, bus))],
         CommandAnswered: [
             flow_job("api.tell_waiting", CommandAnswered, partial(_tell_waiting, bus)),
         ],
@@ -68,6 +70,9 @@ def build(
     if "api" in roles:
         sock = listen(settings.http_host, settings.http_port, "HUB_HTTP_PORT")
         settings = msgspec.structs.replace(settings, http_port=sock.getsockname()[1])
+    if "ocpp" in roles:
+        port = free_port(settings.ocpp_host, settings.ocpp_port, "HUB_OCPP_PORT")
+        settings = msgspec.structs.replace(settings, ocpp_port=port)
     clock = clock_of(settings.clock)
     bus = LocalBus()
     vault = Vault.of(settings.folder, settings.secret_key)
@@ -84,6 +89,8 @@ def build(
     if sock:
         web = _web(wiring_of(settings, database, bus, vault), ocpi)
         doors.append(HttpServer(web, settings, sock))
+    if "ocpp" in roles:
+        parts.append(_stations(settings, database, bus, ocpi).serve)
     if "worker" in roles:
         parts += [runner.run, partial(housekeeping, database)]
     return Hub(settings, database, doors, parts, [outbound.close], ready)
@@ -91,7 +98,7 @@ def build(
 
 def wiring_of(settings: Settings, database: Database, bus: Bus, vault: Vault) -> Wiring:
     """What the HTTP handlers work with."""
-    return Wiring(settings, database, bus, OcppActions(), vault)
+    return Wiring(settings, database, bus, ActionCatalogue(), vault)
 
 
 def _web(wiring: Wiring, ocpi: OcpiDoor) -> ASGIApp:
@@ -102,20 +109,22 @@ def _web(wiring: Wiring, ocpi: OcpiDoor) -> ASGIApp:
     return gated(app, wiring, {"/console": lock, "/ocpi": None}, public=PUBLIC)
 
 
-class OcppActions:
-    """What a CSMS may send, by the published schemas: the API's catalogue."""
+def _stations(settings: Settings, database: Database, bus: Bus, ocpi: OcpiDoor) -> OcppServer:
+    tls = None
+    if settings.ocpp_tls_cert:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(settings.ocpp_tls_cert, settings.ocpp_tls_key or None)
+    where = Listen(
+        host=settings.ocpp_host, port=settings.ocpp_port, tls=tls, tls_port=settings.ocpp_tls_port
+    )
+    return OcppServer(
+        database, Authorizer(database, ocpi.client), bus, listen=where,
+        unknown=settings.ocpp_accept_unknown, strict=settings.ocpp_strict,
+    )  # fmt: skip
 
-    def actions(self, protocol: str) -> Sequence[str]:
-        """Every CSMS-initiated action of a version, sorted."""
-        return sorted(CSMS_ACTIONS[Version(protocol)])
 
-    def check(self, protocol: str, action: str, payload: bytes) -> str | None:
-        """The schema's complaint, if it has one."""
-        try:
-            request_body(Version(protocol), action, payload)
-        except PayloadError as error:
-            return str(error)
-        return None
+async def _wake_link(bus: Bus, queued: CommandQueued) -> None:
+    bus.publish(COMMAND_TOPIC + queued.station_id)
 
 
 async def _tell_waiting(bus: Bus, answered: CommandAnswered) -> None:

@@ -14,9 +14,12 @@ from typing import Final, Protocol
 from uuid import UUID
 
 import structlog
+from psycopg import OperationalError
 
+from hub.ledger import expire_due, fold_everywhere
 from hub.parties import OwnParty, ensure_own_party
 from hub.runtime import PLATFORM, Database, Settings
+from hub.runtime.db import DatabaseUnavailable
 from hub.runtime.jobs import prune
 from hub.stations import expire_commands, forget_connections
 
@@ -91,17 +94,31 @@ class Hub:
 
 
 async def housekeeping(database: Database) -> None:
-    """Until cancelled: end commands that waited too long, forget work done long ago."""
+    """Until cancelled: end commands that waited too long, fold balances, forget what is old.
+
+    A database that is away for a while is waited for.
+    """
     ticks = 0
     while True:
-        for tenant in await _tenants(database):
-            async with database.tx(tenant) as tx:
-                await expire_commands(tx)
-        if ticks % _TICKS_PER_PRUNE == 0:
-            async with database.system_tx() as tx:
-                await prune(tx, tx.now - _KEPT)
-        ticks += 1
+        try:
+            await _tidy(database, prune_too=ticks % _TICKS_PER_PRUNE == 0)
+            ticks += 1
+        except (DatabaseUnavailable, OperationalError) as error:
+            log.warning("housekeeping_without_database", error=repr(error)[:200])
         await asyncio.sleep(_TICK)
+
+
+async def _tidy(database: Database, *, prune_too: bool) -> None:
+    for tenant in await _tenants(database):
+        async with database.tx(tenant) as tx:
+            await expire_commands(tx)
+            await expire_due(tx)
+    async with database.system_tx() as tx:
+        await fold_everywhere(tx)
+    if prune_too:
+        async with database.system_tx() as tx:
+            await prune(tx, tx.now - _KEPT)
+            await tx.run("SELECT ocpp.prune_frames(%s)", tx.now - _KEPT)
 
 
 async def _tenants(database: Database) -> list[UUID]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,7 +91,7 @@ def test_periods_cover_the_session_and_add_up_to_its_energy_whatever_was_sampled
     found = periods_of(_session(wh), samples, changes)
     assert sum(p.energy_wh for p in found) == wh
     assert (found[0].start, found[-1].end) == (minute(0), minute(60))
-    assert all(a.end == b.start for a, b in zip(found, found[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(found))
 
 
 def test_a_session_of_no_length_keeps_its_energy() -> None:

@@ -188,3 +188,28 @@ def test_a_busy_port_is_named_with_its_setting(database_url: str, tmp_path: Path
         ran = hub("serve", env=env)
     assert ran.returncode == 2
     assert "HUB_HTTP_PORT" in ran.stderr
+
+
+def test_replaying_a_file_prints_totals_as_decimal_strings(
+    database_url: str, tmp_path: Path
+) -> None:
+    past = tmp_path / "past.csv"
+    past.write_text(
+        "sessionId,kwhTotal,created,ended,userId,stationId\n"
+        "1,10.5,2024-01-01 10:00:00,2024-01-01 11:00:00,7,9\n"
+        "2,2.25,2024-01-02 10:00:00,2024-01-02 10:30:00,7,9\n"
+        "3,broken,2024-01-02 10:00:00,2024-01-02 10:30:00,7,9\n"
+    )
+    tariff = tmp_path / "tariff.json"
+    tariff.write_text(
+        '{"id": "T", "currency": "EUR", "elements": [{"price_components": ['
+        '{"type": "ENERGY", "price": 0.40, "vat": 20, "step_size": 1}]}]}'
+    )
+    ran = hub(
+        "replay", "sessions", str(past), "--tariff", str(tariff), "--json",
+        env=environment(database_url, tmp_path),
+    )  # fmt: skip
+    assert only_json(ran) == {
+        "sessions": 2, "refused": 1, "energy_kwh": "12.75", "total_excl_vat": "5.10",
+        "total_incl_vat": "6.12", "ledger_balanced": True,
+    }  # fmt: skip

@@ -57,7 +57,7 @@ def errors() -> str:
     """Every error code of the program, once."""
     found: dict[str, tuple[str, ...]] = {}
     for error in sorted(_below(HubError), key=lambda e: (_room(e), e.__name__)):
-        if "code" in vars(error):
+        if "code" in vars(error) and _room(error) != "sim":
             row = (f"`{error.code}`", str(error.status), _room(error), _said(error))
             found.setdefault(error.code, row)
     return _table(("code", "HTTP", "room", "meaning"), [found[code] for code in sorted(found)])

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -96,9 +97,27 @@ def test_every_setting_that_is_named_is_known(page: Path) -> None:
     assert named - others - KNOWN == set()
 
 
+def routes() -> list[re.Pattern[str]]:
+    shown = re.findall(r"`(/[^`]*)`", written("addresses.md", "addresses"))
+    return [re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for path in shown]
+
+
+@each_page
+def test_every_address_of_our_api_that_a_page_names_exists(page: Path) -> None:
+    named = [
+        path.rstrip("/.")
+        for span in code(page)
+        for path in re.findall(r"/api/v1/[\w/{}.-]+", span)
+        if path != "/api/v1/..."
+    ]
+    known = routes()
+    assert known
+    assert [path for path in named if not any(route.fullmatch(path) for route in known)] == []
+
+
 def commands_in(line: str) -> Iterator[list[str]]:
     """The words of every ``hub`` command in a line of code."""
-    for found in re.finditer(r"(?:^|[\s/;&])hub +([a-z-][^;&|`\"#>]*)", line):
+    for found in re.finditer(r"(?:^|[\s;&]|bin/)hub +([a-z-][^;&|`\"#>]*)", line):
         yield found[1].split()
 
 
@@ -201,6 +220,23 @@ def test_the_compose_file_runs_commands_that_exist() -> None:
     found = [words for line in lines for words in commands_in(line.replace("]", ""))]
     assert len(found) >= 2
     assert [words for words in found if complaint(words)] == []
+
+
+def test_the_compose_file_publishes_nothing_to_the_network() -> None:
+    ports = [str(port) for service in compose().values() for port in service.get("ports", ())]  # type: ignore[attr-defined]
+    assert ports
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+def test_the_compose_file_copies_all_that_the_package_is_built_from() -> None:
+    build = compose()["hub"]["build"]
+    assert isinstance(build, dict)
+    copied = " ".join(re.findall(r"COPY (.+) \S+", build["dockerfile_inline"])).split()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
+    needed |= {path.split("/")[0] for path in [*wheel["packages"], *wheel["force-include"]]}
+    assert needed == set(copied)
 
 
 FORBIDDEN = re.compile(

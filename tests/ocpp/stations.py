@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+import psycopg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -19,6 +20,7 @@ from hub.runtime import PLATFORM, Database, LocalBus
 from hub.stations import register_station
 
 AT = "2026-01-01T00:00:00Z"
+T = TypeVar("T")
 
 
 class Door:
@@ -34,9 +36,10 @@ class Door:
         return f"ws://127.0.0.1:{self.server.port}/ocpp/{station}"
 
     async def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
-        """What the database holds, all tenants."""
-        async with self.database.system_tx() as tx:
-            return await tx.rows(sql, *params)
+        """What the database holds, as its owner sees it."""
+        async with await psycopg.AsyncConnection.connect(self.database.url) as connection:
+            cursor = await connection.execute(sql, params)
+            return await cursor.fetchall() if cursor.description else []
 
 
 @asynccontextmanager
@@ -145,3 +148,14 @@ def event(
 def energy(value: object, at: str = AT, context: str = "Sample.Periodic") -> list[Any]:
     """One register sample in 2.0.1's shape."""
     return [{"timestamp": at, "sampledValue": [{"value": value, "context": context}]}]
+
+
+async def until(found: Callable[[], Awaitable[T]], within: float = 5) -> T:
+    """What ``found`` gives once it is true."""
+    end = asyncio.get_running_loop().time() + within
+    while True:
+        value = await found()
+        if value:
+            return value
+        assert asyncio.get_running_loop().time() < end, "it did not come true"
+        await asyncio.sleep(0.02)

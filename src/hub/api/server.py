@@ -50,6 +50,13 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
     return sock
 
 
+def free_port(host: str, port: int, setting: str) -> int:
+    """``port``, or any free one for 0, for somebody who binds it next; ``PortBusy`` if taken."""
+    with listen(host, port, setting) as probe:
+        found: int = probe.getsockname()[1]
+    return found
+
+
 class _Quiet(uvicorn.Server):
     """A server that leaves the signals to us."""
 

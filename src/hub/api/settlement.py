@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -98,9 +97,7 @@ async def statements(tx: Tx, *, before: UUID | None = None, limit: int = 50) -> 
 def cdr_shape(one: Cdr) -> dict[str, Any]:
     """A CDR in OCPI's words; absent members are left out."""
     found = {
-        name: value
-        for name in one.__struct_fields__
-        if (value := getattr(one, name)) is not None
+        name: value for name in one.__struct_fields__ if (value := getattr(one, name)) is not None
     }
     return found | {"tariffs": [ocpi_of(tariff) for tariff in one.tariffs]}
 

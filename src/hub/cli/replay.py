@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 from rich.console import Console
@@ -34,17 +35,22 @@ def sessions(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({
             "sessions": report.sessions, "refused": len(report.refused),
-            "energy_kwh": str(report.energy_kwh), "total_excl_vat": str(report.total_excl_vat),
+            "energy_kwh": plain(report.energy_kwh), "total_excl_vat": str(report.total_excl_vat),
             "total_incl_vat": str(report.total_incl_vat),
             "ledger_balanced": report.ledger_balanced,
         })  # fmt: skip
     else:
         print(f"sessions        {report.sessions:,}\nrefused         {len(report.refused):,}")
-        print(f"energy          {report.energy_kwh:,} kWh")
+        print(f"energy          {plain(report.energy_kwh)} kWh")
         print(f"total excl VAT  {report.total_excl_vat:,} {report.currency}")
         print(f"total incl VAT  {report.total_incl_vat:,} {report.currency}")
         print(f"books           {'balanced' if report.ledger_balanced else 'OUT OF BALANCE'}")
     return 0 if report.ledger_balanced else 1
+
+
+def plain(amount: Decimal) -> str:
+    """An amount as a decimal string without idle zeros."""
+    return f"{amount.normalize():f}"
 
 
 def _read(name: str, argument: str) -> str:

@@ -94,6 +94,16 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         raise NotFound(f"{role} endpoint", module)
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What a partner is asked; ``within`` seconds."""
+
+    module: str
+    method: str
+    url: str
+    content: bytes
+    within: float
+
+
 class Heard(msgspec.Struct, frozen=True):
     """A partner's positive answer. ``data`` is JSON, ``null`` when there is none."""
 
@@ -166,26 +176,18 @@ class OcpiClient:
         """
         self._breakers.check(line.partner.id)
         content = b"" if body is None else encode(body)
-        answer = await self._send(line, line.token, module, method, url, content, within)
+        asked = Asked(module, method, url, content, within)
+        answer = await self._send(line, line.token, asked)
         if line.previous is not None:
             older = answer.status == 401
             if older:
-                answer = await self._send(line, line.previous, module, method, url, content, within)
+                answer = await self._send(line, line.previous, asked)
             if answer.status != 401:
                 async with self._database.tx(line.partner.tenant_id, actor="ocpi") as tx:
                     await settle_token_out(tx, line.partner.id, keep_previous=older)
         return judged(answer, url)
 
-    async def _send(
-        self,
-        line: Line,
-        token: str,
-        module: str,
-        method: str,
-        url: str,
-        content: bytes,
-        within: float,
-    ) -> Answer:
+    async def _send(self, line: Line, token: str, asked: Asked) -> Answer:
         request_id, began = str(new_id()), time.monotonic()
         headers = {
             "Authorization": authorization(token, line.style),
@@ -193,14 +195,15 @@ class OcpiClient:
             "X-Correlation-ID": correlation(),
             "Accept": "application/json",
         }
-        if content:
+        if asked.content:
             headers["Content-Type"] = "application/json"
-        if module in FUNCTIONAL:
+        if asked.module in FUNCTIONAL:
             headers |= routing_headers(line.theirs, line.ours)
-        answer, error = await self._tried(line, method, url, headers, content, within)
+        answer, error = await self._tried(line, asked, headers)
         leg = Leg(
             partner_id=line.partner.id, direction="out", correlation_id=correlation(),
-            request_id=request_id, module=module, method=method, url=url, request=content,
+            request_id=request_id, module=asked.module, method=asked.method, url=asked.url,
+            request=asked.content,
             response=answer.body if answer else b"", http_status=answer.status if answer else None,
             status_code=_code(answer), millis=round((time.monotonic() - began) * 1000),
             error=error,
@@ -208,21 +211,15 @@ class OcpiClient:
         async with self._database.tx(line.partner.tenant_id, actor="ocpi") as tx:
             await log_leg(tx, leg)
         if answer is None:
-            raise PartnerUnreachable(url, error or "no answer")
+            raise PartnerUnreachable(asked.url, error or "no answer")
         return answer
 
     async def _tried(
-        self,
-        line: Line,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        content: bytes,
-        within: float,
+        self, line: Line, asked: Asked, headers: Mapping[str, str]
     ) -> tuple[Answer | None, str | None]:
         try:
             answer = await self._outbound.request(
-                method, url, headers=headers, body=content, timeout=within,
+                asked.method, asked.url, headers=headers, body=asked.content, timeout=asked.within,
                 partner=str(line.partner.id),
             )  # fmt: skip
         except OutboundError as error:

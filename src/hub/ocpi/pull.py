@@ -81,7 +81,9 @@ class TokenPull:
             await save_token(tx, msgspec.structs.replace(token, partner_id=line.partner.id))
         except (Invalid, InvalidValue) as error:
             path = _as_put(raw)
-            await hold_object(tx, line.partner.id, line.dialect.version, path, raw, str(error))
+            await hold_object(
+                tx, line.partner.id, line.dialect.version, path, raw, reason=str(error)
+            )
             result.held += 1
         else:
             result.taken += 1

@@ -120,7 +120,7 @@ class Push:
             return
         await self._send(line, event, wire)
         async with self._database.tx(event.tenant_id, actor="ocpi") as tx:
-            await _note(tx, event.partner_id, event.kind, event.object_id, digest, None)
+            await _note(tx, event.partner_id, event.kind, event.object_id, digest=digest)
 
     async def _send(self, line: Line, event: PushWanted, wire: object | None) -> None:
         module = _MODULE[event.kind]
@@ -190,7 +190,9 @@ class Push:
         heard = await self._client.call(line, "cdrs", "POST", url, body=wire)
         where = heard.headers.get("location")
         async with self._database.tx(event.tenant_id, actor="ocpi") as tx:
-            await _note(tx, event.partner_id, "cdr", str(event.cdr_id), _digest(wire), where)
+            await _note(
+                tx, event.partner_id, "cdr", str(event.cdr_id), digest=_digest(wire), where=where
+            )
 
 
 def _digest(wire: object) -> bytes:
@@ -207,7 +209,7 @@ async def _delivered(tx: Tx, partner_id: UUID, kind: str, object_id: str) -> byt
 
 
 async def _note(
-    tx: Tx, partner_id: UUID, kind: str, object_id: str, digest: bytes, where: str | None
+    tx: Tx, partner_id: UUID, kind: str, object_id: str, *, digest: bytes, where: str | None = None
 ) -> None:
     await tx.run(
         """INSERT INTO ocpi.delivery (tenant_id, partner_id, kind, object_id, hash, at, location)

@@ -59,7 +59,7 @@ async def hold(tx: Tx, call: Call, reason: str) -> UUID:
 
 
 async def hold_object(
-    tx: Tx, partner_id: UUID, version: str, path: str, body: bytes, reason: str
+    tx: Tx, partner_id: UUID, version: str, path: str, body: bytes, *, reason: str
 ) -> UUID:
     """Keep one object of a pulled list that could not be processed (T-B14).
 

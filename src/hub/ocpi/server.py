@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from traceback import format_exc
 from uuid import UUID
 
 import msgspec
@@ -83,8 +84,8 @@ class OcpiServer:
         except HubError as error:
             log.warning("ocpi_failed", url=request.url, error=str(error))
             return Reply(status_code=SERVER_ERROR, message=str(error), http=max(error.status, 500))
-        except Exception:  # the request loop: one failure never stops it
-            log.exception("ocpi_crashed", url=request.url)
+        except Exception as error:  # noqa: BLE001 - the request loop: one failure never stops it
+            log.log(40, "ocpi_crashed", url=request.url, error=repr(error), trace=format_exc())
             return Reply(status_code=SERVER_ERROR, message="internal error", http=500)
 
     async def _answer(self, request: Request) -> Reply:

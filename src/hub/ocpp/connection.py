@@ -128,8 +128,7 @@ class StationLink:
             async with self.peer.memory.turn:
                 reply = await self._answer(call, frame)
             await self._send(reply)
-            if call.action == "BootNotification" or self.peer.memory.loaded:
-                self._loop.call_soon(self.ready)
+            self.ready()
 
     async def _answer(self, call: Call, frame: bytes) -> bytes:
         protocol, station = self.peer.dialect.version, self.peer.station

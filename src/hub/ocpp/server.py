@@ -119,6 +119,10 @@ class OcppServer:
         """The stations that are connected here."""
         return list(self._links)
 
+    def memory_of(self, station_id: str) -> Memory:
+        """What is remembered of a station."""
+        return self._memories.of(station_id)
+
     async def serve(self) -> None:
         """Serve until cancelled; then close every connection and store what was said."""
         async with asyncio.TaskGroup() as group:

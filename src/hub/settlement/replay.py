@@ -14,9 +14,9 @@ from uuid import UUID
 
 import msgspec
 
-from hub.kernel import new_id
 from hub.ledger import fold, verify
 from hub.runtime import Database, Tx
+from hub.runtime.tenants import open_tenant
 from hub.settlement.building import Billable, cdr_of
 from hub.settlement.cdrs import store_cdrs
 from hub.settlement.model import Cdr, CdrLocation, CdrToken, Statement
@@ -95,12 +95,9 @@ async def replay_sessions(
 
 
 async def _scratch_tenant(database: Database, tariff: Tariff) -> tuple[UUID, datetime]:
-    tenant = new_id()
     async with database.system_tx(actor="replay") as tx:
-        await tx.run(
-            "INSERT INTO runtime.tenant (id, name, currency, scratch) VALUES (%s, %s, %s, true)",
-            tenant, f"replay {tx.now:%Y-%m-%d %H:%M}", tariff.currency,
-        )  # fmt: skip
+        name = f"replay {tx.now:%Y-%m-%d %H:%M}"
+        tenant = await open_tenant(tx, name, tariff.currency, scratch=True)
     async with database.tx(tenant, actor="replay") as tx:
         await save_tariff(tx, tariff, default=True)
         return tenant, tx.now
