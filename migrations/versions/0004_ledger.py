@@ -1,9 +1,10 @@
 """The journal: accounts, transactions, legs, periods, and the only functions that may write them.
 
 The application has EXECUTE and SELECT. Every function runs as the owner with a pinned search path
-and takes its book from ``hub.tenant``. Legs carry no foreign keys: key-share locks on a hot
-account's row would serialise all postings; ``check_legs``, ``check_balanced`` and the proofs stand
-in for them.
+and takes its book from ``hub.tenant``. Those that write reach every row by key, so they forbid
+the planner the scans that it would choose for tables without statistics yet. Neither
+transactions nor legs carry foreign keys: key-share locks on a book's or a hot account's row
+would serialise all postings; the guards below and the proofs stand in for them.
 """
 
 from alembic import op
@@ -38,7 +39,7 @@ CREATE TABLE ledger.account (
   pending_cr bigint NOT NULL DEFAULT 0 CHECK (pending_cr >= 0),
   version bigint NOT NULL DEFAULT 0,
   fold_xid xid8 NOT NULL DEFAULT '0'::xid8,
-  UNIQUE (tenant_id, code, currency),
+  UNIQUE (code, currency, tenant_id),
   CONSTRAINT account_limits_are_sync
     CHECK (mode = 's' OR (floor IS NULL AND ceiling IS NULL)),
   CONSTRAINT account_floor CHECK (
@@ -48,7 +49,7 @@ CREATE TABLE ledger.account (
 ) WITH (fillfactor = 50);
 
 CREATE TABLE ledger.txn (
-  tenant_id uuid NOT NULL REFERENCES runtime.tenant,
+  tenant_id uuid NOT NULL,
   id uuid NOT NULL,
   idem text NOT NULL CHECK (length(idem) BETWEEN 1 AND 255),
   request_hash bytea NOT NULL,
@@ -66,15 +67,16 @@ CREATE TABLE ledger.txn (
   memo text NOT NULL,
   expires_at timestamptz,
   xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-  PRIMARY KEY (tenant_id, id),
-  CONSTRAINT txn_idem UNIQUE (tenant_id, idem),
+  PRIMARY KEY (id),
+  CONSTRAINT txn_idem UNIQUE (idem, tenant_id),
   CHECK (phase = 'post' OR reverses_txn_id IS NULL),
   CHECK (phase IN ('post', 'pending') OR resolves_txn_id IS NOT NULL)
 );
-CREATE UNIQUE INDEX txn_resolved_once ON ledger.txn (tenant_id, resolves_txn_id)
+CREATE UNIQUE INDEX txn_resolved_once ON ledger.txn (resolves_txn_id)
   WHERE resolves_txn_id IS NOT NULL;
-CREATE UNIQUE INDEX txn_reversed_once ON ledger.txn (tenant_id, reverses_txn_id)
+CREATE UNIQUE INDEX txn_reversed_once ON ledger.txn (reverses_txn_id)
   WHERE reverses_txn_id IS NOT NULL;
+CREATE INDEX txn_page ON ledger.txn (tenant_id, id DESC);
 CREATE INDEX txn_event ON ledger.txn (event_ref) WHERE event_ref IS NOT NULL;
 
 CREATE TABLE ledger.leg (
@@ -87,7 +89,7 @@ CREATE TABLE ledger.leg (
   xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
   seq smallint NOT NULL,
   pending boolean NOT NULL,
-  PRIMARY KEY (tenant_id, txn_id, seq)
+  PRIMARY KEY (txn_id, seq)
 );
 CREATE INDEX leg_account ON ledger.leg (account_id, xid);
 
@@ -95,7 +97,7 @@ CREATE TABLE ledger.open_pending (
   tenant_id uuid NOT NULL,
   txn_id uuid NOT NULL,
   expires_at timestamptz NOT NULL,
-  PRIMARY KEY (tenant_id, txn_id)
+  PRIMARY KEY (txn_id)
 );
 CREATE INDEX open_pending_due ON ledger.open_pending (tenant_id, expires_at);
 
@@ -144,7 +146,9 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.leg
   FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 
 CREATE FUNCTION ledger.check_legs() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_material = off SET jit = off AS $$
 BEGIN
   IF EXISTS (
     SELECT FROM added l LEFT JOIN ledger.txn t ON t.tenant_id = l.tenant_id AND t.id = l.txn_id
@@ -158,7 +162,9 @@ CREATE TRIGGER with_its_txn AFTER INSERT ON ledger.leg REFERENCING NEW TABLE AS 
   FOR EACH STATEMENT EXECUTE FUNCTION ledger.check_legs();
 
 CREATE FUNCTION ledger.check_balanced() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_material = off SET jit = off AS $$
 DECLARE total numeric; n bigint; strange bigint;
 BEGIN
   SELECT coalesce(sum(l.amount), 0), count(*),
@@ -169,7 +175,7 @@ BEGIN
   WHERE l.tenant_id = NEW.tenant_id AND l.txn_id = NEW.id;
   IF total <> 0 OR strange > 0 OR (n >= 2) <> (NEW.phase IN ('post', 'pending'))
      OR (n > 0 AND NEW.phase IN ('void', 'expire')) THEN
-    RAISE EXCEPTION 'transaction % does not balance in %: sum %, % legs, % of another book or currency',
+    RAISE EXCEPTION 'transaction % does not balance in %: sum %, % legs, % of them foreign',
       NEW.id, NEW.currency, total, n, strange USING ERRCODE = 'HL002';
   END IF;
   RETURN NULL;
@@ -234,18 +240,22 @@ BEGIN
   WHERE a.id = d.account_id AND a.mode = 's';
 END $$;
 
--- Writes any number of transactions of one phase into one book. ``entries`` and ``legs`` are
--- JSON arrays (a leg names its entry by n); answers the id under each idempotency key.
-CREATE FUNCTION ledger.write(book uuid, as_of timestamptz, as_phase text, entries json, legs json)
+-- Writes any number of transactions of one phase into the tenant's book. ``entries`` and ``legs``
+-- are JSON arrays (a leg names its entry by n); ``ends`` is the pending transaction that a single
+-- entry resolves. Answers the id under each idempotency key.
+CREATE FUNCTION ledger.post(as_of timestamptz, as_phase text, ends uuid, entries json, legs json)
 RETURNS TABLE (n integer, id uuid, created boolean)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_material = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
+  book uuid := ledger.here();
   wanted integer := json_array_length(entries);
   written integer;
-  ids bigint[]; any_sync boolean; missing boolean;
-  fresh integer[];
-  clash text; old record; closed date; soft date;
+  sync bigint[]; debits bigint[]; credits bigint[]; counts bigint[];
+  missing boolean; fresh integer[];
+  clash text; closed date; soft date;
 BEGIN
   -- A closing waits for the postings under way, and they for it.
   PERFORM pg_advisory_xact_lock_shared(1279870791, hashtext(book::text));
@@ -254,13 +264,13 @@ BEGIN
   INSERT INTO ledger.txn (tenant_id, id, idem, request_hash, kind, phase, currency,
     resolves_txn_id, reverses_txn_id, effective_at, recorded_at, period, ref_type, ref_id,
     event_ref, memo, expires_at)
-  SELECT book, e.id, e.idem, e.hash, e.kind, as_phase, e.ccy, e.res, e.rev, e.eff, as_of,
+  SELECT book, e.id, e.idem, e.hash, e.kind, as_phase, e.ccy, ends, e.rev, e.eff, as_of,
     greatest(date_trunc('month', e.eff AT TIME ZONE 'UTC')::date,
              (CASE e.kind WHEN 'adjustment' THEN closed ELSE greatest(closed, soft) END
               + interval '1 month')::date),
     e.rt, e.rid, e.ev, e.memo, e.exp
   FROM json_to_recordset(entries) AS e (id uuid, idem text, hash bytea, kind text, ccy text,
-    res uuid, rev uuid, eff timestamptz, rt text, rid text, ev text, memo text, exp timestamptz)
+    rev uuid, eff timestamptz, rt text, rid text, ev text, memo text, exp timestamptz)
   ORDER BY e.idem
   ON CONFLICT ON CONSTRAINT txn_idem DO NOTHING;
   GET DIAGNOSTICS written = ROW_COUNT;
@@ -276,55 +286,58 @@ BEGIN
     END IF;
   END IF;
   IF written > 0 THEN
-    IF as_phase <> 'pending' THEN
-      FOR old IN SELECT e.n, e.res
-        FROM json_to_recordset(entries) AS e (n integer, res uuid)
-        WHERE e.res IS NOT NULL AND (fresh IS NULL OR e.n = ANY(fresh)) LOOP
-        PERFORM ledger.release(book, old.res, legs);
-      END LOOP;
-    ELSE
+    IF ends IS NOT NULL THEN
+      PERFORM ledger.release(book, ends, legs);
+    ELSIF as_phase = 'pending' THEN
       INSERT INTO ledger.open_pending (tenant_id, txn_id, expires_at)
       SELECT book, e.id, e.exp
       FROM json_to_recordset(entries) AS e (n integer, id uuid, exp timestamptz)
       WHERE fresh IS NULL OR e.n = ANY(fresh);
     END IF;
     FOR attempt IN 1..2 LOOP
-      SELECT array_agg(DISTINCT a.id) FILTER (WHERE a.mode = 's'), bool_or(a.mode = 's'),
-             bool_or(a.id IS NULL)
-      INTO ids, any_sync, missing
+      SELECT array_agg(DISTINCT a.id) FILTER (WHERE a.mode = 's'), bool_or(a.id IS NULL)
+      INTO sync, missing
       FROM json_to_recordset(legs) AS l (a text, c text)
-      LEFT JOIN ledger.account a ON a.tenant_id = book AND a.code = l.a AND a.currency = l.c;
+      LEFT JOIN LATERAL (SELECT a.id, a.mode FROM ledger.account a
+        WHERE a.code = l.a AND a.currency = l.c AND a.tenant_id = book OFFSET 0) a ON true;
       EXIT WHEN missing IS NOT TRUE;
       PERFORM ledger.open_account(book, o.a, o.c) FROM (
         SELECT DISTINCT l.a, l.c FROM json_to_recordset(legs) AS l (a text, c text)
         WHERE NOT EXISTS (SELECT FROM ledger.account a
-          WHERE a.tenant_id = book AND a.code = l.a AND a.currency = l.c)
+          WHERE a.code = l.a AND a.currency = l.c AND a.tenant_id = book)
         ORDER BY l.a, l.c) o;
     END LOOP;
-    IF any_sync THEN
-      PERFORM FROM ledger.account a WHERE a.id = ANY(ids) ORDER BY a.id FOR NO KEY UPDATE;
+    IF sync IS NOT NULL THEN
+      PERFORM FROM ledger.account a WHERE a.id = ANY(sync) ORDER BY a.id FOR NO KEY UPDATE;
     END IF;
-    INSERT INTO ledger.leg (tenant_id, txn_id, seq, account_id, amount, pending, balance_after,
-      account_version)
-    SELECT book, l.t, l.s, a.id, l.v, as_phase = 'pending',
-      CASE WHEN a.mode = 's' AND as_phase = 'post' THEN a.balance + sum(l.v) OVER w END,
-      CASE WHEN a.mode = 's' AND as_phase = 'post' THEN a.version + row_number() OVER w END
-    FROM json_to_recordset(legs) AS l (n integer, t uuid, s smallint, a text, c text, v bigint)
-    JOIN ledger.account a ON a.tenant_id = book AND a.code = l.a AND a.currency = l.c
-    WHERE fresh IS NULL OR l.n = ANY(fresh)
-    WINDOW w AS (PARTITION BY a.id ORDER BY l.n, l.s);
-    IF any_sync AND as_phase = 'post' THEN
-      UPDATE ledger.account a SET balance = a.balance + d.v, version = a.version + d.k
-      FROM (SELECT l.a, l.c, sum(l.v) AS v, count(*) AS k
-            FROM json_to_recordset(legs) AS l (n integer, a text, c text, v bigint)
-            WHERE fresh IS NULL OR l.n = ANY(fresh) GROUP BY l.a, l.c) d
-      WHERE a.id = ANY(ids) AND a.code = d.a AND a.currency = d.c;
-    ELSIF any_sync AND as_phase = 'pending' THEN
-      UPDATE ledger.account a SET pending_dr = a.pending_dr + d.dr, pending_cr = a.pending_cr + d.cr
-      FROM (SELECT l.a, l.c, sum(greatest(l.v, 0)) AS dr, -sum(least(l.v, 0)) AS cr
-            FROM json_to_recordset(legs) AS l (n integer, a text, c text, v bigint)
-            WHERE fresh IS NULL OR l.n = ANY(fresh) GROUP BY l.a, l.c) d
-      WHERE a.id = ANY(ids) AND a.code = d.a AND a.currency = d.c;
+    WITH added AS (
+      INSERT INTO ledger.leg (tenant_id, txn_id, seq, account_id, amount, pending, balance_after,
+        account_version)
+      SELECT book, l.t, l.s, a.id, l.v, as_phase = 'pending',
+        CASE WHEN a.mode = 's' AND as_phase = 'post' THEN a.balance + sum(l.v) OVER w END,
+        CASE WHEN a.mode = 's' AND as_phase = 'post' THEN a.version + row_number() OVER w END
+      FROM json_to_recordset(legs) AS l (n integer, t uuid, s smallint, a text, c text, v bigint)
+      CROSS JOIN LATERAL (SELECT a.id, a.mode, a.balance, a.version FROM ledger.account a
+        WHERE a.code = l.a AND a.currency = l.c AND a.tenant_id = book OFFSET 0) a
+      WHERE fresh IS NULL OR l.n = ANY(fresh)
+      WINDOW w AS (PARTITION BY a.id ORDER BY l.n, l.s)
+      RETURNING account_id, amount)
+    SELECT array_agg(d.id), array_agg(d.dr), array_agg(d.cr), array_agg(d.k)
+    INTO sync, debits, credits, counts
+    FROM (SELECT account_id AS id, sum(greatest(amount, 0))::bigint AS dr,
+                 sum(-least(amount, 0))::bigint AS cr, count(*) AS k
+          FROM added WHERE account_id = ANY(sync) GROUP BY account_id) d;
+    IF sync IS NOT NULL AND as_phase = 'post' THEN
+      UPDATE ledger.account a SET
+        balance = a.balance + debits[array_position(sync, a.id)]
+                            - credits[array_position(sync, a.id)],
+        version = a.version + counts[array_position(sync, a.id)]
+      WHERE a.id = ANY(sync);
+    ELSIF sync IS NOT NULL AND as_phase = 'pending' THEN
+      UPDATE ledger.account a SET
+        pending_dr = a.pending_dr + debits[array_position(sync, a.id)],
+        pending_cr = a.pending_cr + credits[array_position(sync, a.id)]
+      WHERE a.id = ANY(sync);
     END IF;
   END IF;
   IF fresh IS NULL AND written = wanted THEN
@@ -337,18 +350,15 @@ BEGIN
   END IF;
 END $$;
 
-CREATE FUNCTION ledger.post(as_of timestamptz, as_phase text, entries json, legs json)
-RETURNS TABLE (n integer, id uuid, created boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  RETURN QUERY SELECT * FROM ledger.write(ledger.here(), as_of, as_phase, entries, legs);
-END $$;
-
+-- The same in another hosted book, for the system alone.
 CREATE FUNCTION ledger.post_in(book uuid, as_of timestamptz, entries json, legs json)
 RETURNS TABLE (n integer, id uuid, created boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE before text := current_setting('hub.tenant', true);
 BEGIN
-  RETURN QUERY SELECT * FROM ledger.write(book, as_of, 'post', entries, legs);
+  PERFORM set_config('hub.tenant', book::text, true);
+  RETURN QUERY SELECT * FROM ledger.post(as_of, 'post', NULL, entries, legs);
+  PERFORM set_config('hub.tenant', before, true);
 END $$;
 """
 
@@ -426,6 +436,10 @@ SELECT tenant_id, id, idem, kind, phase, currency, resolves_txn_id, reverses_txn
   effective_at, recorded_at, period, ref_type, ref_id, event_ref, memo, expires_at
 FROM ledger.txn;
 
+CREATE VIEW ledger.v_leg WITH (security_invoker = true) AS
+SELECT l.tenant_id, l.txn_id, l.seq, a.code AS account, a.currency, l.amount, l.pending
+FROM ledger.leg l JOIN ledger.account a ON a.id = l.account_id;
+
 -- Events whose books do not mirror each other; one's own when the role sees one book only.
 CREATE FUNCTION ledger.unmirrored(everyone boolean)
 RETURNS TABLE (event_ref text, book uuid, other text, currency text, mine numeric, theirs numeric)
@@ -459,13 +473,13 @@ $$;
 GRANTS = """
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.here(),
-  ledger.post(timestamptz, text, json, json), ledger.fold(),
+  ledger.post(timestamptz, text, uuid, json, json), ledger.fold(),
   ledger.set_limits(text, text, bigint, bigint), ledger.close_through(date, boolean),
   ledger.unmirrored_here() TO hub_app, hub_system;
 GRANT EXECUTE ON FUNCTION ledger.post_in(uuid, timestamptz, json, json), ledger.fold_all(),
   ledger.unmirrored_all()
   TO hub_system;
-GRANT SELECT ON ledger.chart, ledger.v_balance, ledger.v_txn TO hub_app, hub_system;
+GRANT SELECT ON ledger.chart, ledger.v_balance, ledger.v_txn, ledger.v_leg TO hub_app, hub_system;
 """
 
 

@@ -11,6 +11,7 @@ import pytest
 from hub.api.ports import Wiring
 from hub.api.web import gated, litestar_app
 from hub.runtime import Database, LocalBus, Settings
+from hub.runtime.vault import Vault
 
 BOOTSTRAP = "bootstrap-token-of-the-tests"
 
@@ -39,7 +40,7 @@ def wiring(database: Database) -> Wiring:
     """What the composition root would give."""
     return Wiring(
         settings=Settings(admin_token=BOOTSTRAP), database=database, bus=LocalBus(),
-        catalogue=TwoActions(),
+        catalogue=TwoActions(), vault=Vault([bytes(32)]),
     )  # fmt: skip
 
 

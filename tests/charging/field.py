@@ -146,7 +146,7 @@ class Field:
 
     async def sessions(self, station: str | None = None) -> list[Session]:
         async with self.database.tx() as tx:
-            return list(reversed(await sessions(tx, station=station)))
+            return list(reversed(await sessions(tx, station=station, limit=1000)))
 
     async def only(self) -> Session:
         found = await self.sessions()

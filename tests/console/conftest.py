@@ -35,7 +35,13 @@ class NoActions:
 async def visitor(database: Database) -> AsyncIterator[httpx.AsyncClient]:
     """A browser that has not signed in."""
     settings = Settings(admin_token=TOKEN)
-    wiring = Wiring(settings=settings, database=database, bus=LocalBus(), catalogue=NoActions())
+    wiring = Wiring(
+        settings=settings,
+        database=database,
+        bus=LocalBus(),
+        catalogue=NoActions(),
+        vault=Vault([bytes(32)]),
+    )
     lock = ConsoleLock(database, Vault([os.urandom(32)]), TOKEN, secure=False)
     app = gated(
         litestar_app(wiring, [console_router(lock)]), wiring, {"/console": lock}, public=PUBLIC

@@ -9,7 +9,14 @@ from hub.stations import find_station, note_unknown_station, register_station
 
 from .conftest import csrf_of
 
-PAGES = ("/console", "/console/stations", "/console/sessions", "/console/books", "/console/work")
+PAGES = (
+    "/console",
+    "/console/stations",
+    "/console/sessions",
+    "/console/cdrs",
+    "/console/books",
+    "/console/work",
+)
 
 
 async def test_without_a_session_every_page_is_a_401_with_the_sign_in_form(
@@ -31,9 +38,7 @@ async def test_a_wrong_token_opens_no_session(visitor: httpx.AsyncClient) -> Non
 async def test_the_session_cookie_is_for_this_site_and_not_for_scripts(
     visitor: httpx.AsyncClient,
 ) -> None:
-    answer = await visitor.post(
-        "/console/sign-in", data={"token": "bootstrap-token-of-the-tests"}
-    )
+    answer = await visitor.post("/console/sign-in", data={"token": "bootstrap-token-of-the-tests"})
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie

@@ -36,7 +36,7 @@ from hub.parties import (
 from hub.runtime import Database
 from hub.runtime.vault import Vault
 
-VAULT = Vault(bytes(range(32)))
+VAULT = Vault([bytes(range(32))])
 EXM = PartyClaim("NL", "EXM", "EMSP", "Example")
 
 

@@ -12,7 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.stations.feed import Feed, FeedError, read_feed
+from hub.runtime import Database
+from hub.stations import location
+from hub.stations.feed import Feed, FeedError, Imported, import_feed, read_feed
+from hub.tariffs import load_tariff
 
 
 def _location(**more: Any) -> dict[str, Any]:
@@ -219,3 +222,27 @@ def test_a_real_network_is_read_whole() -> None:
     assert (len(feed.tariffs), feed.refused) == (5, ())
     assert all(c.max_voltage == 230 for x in feed.locations for e in x.evses
                for c in e.connectors if c.power_type == "AC_3_PHASE")  # fmt: skip
+
+
+async def test_a_feed_is_stored_once_and_again_without_change(database: Database) -> None:
+    feed = read_feed(_raw(_with_evse(tariffs=[_tariff()])))
+    async with database.tx() as tx:
+        assert await import_feed(tx, feed) == Imported(locations=1, changed=1, tariffs=1)
+    async with database.tx() as tx:
+        assert await import_feed(tx, feed) == Imported(locations=1, changed=0, tariffs=1)
+        place = await location(tx, "L1")
+        tariff = await load_tariff(tx, "T1")
+    assert place.evses[0].connectors[0].tariff_ids == ("T1",)
+    assert place.last_updated
+    assert tariff.elements[0].price_components[0].price == Decimal("0.59")
+
+
+@pytest.mark.skipif("HUB_TEST_DATA" not in os.environ, reason="HUB_TEST_DATA names no folder")
+async def test_a_real_network_is_stored_whole(database: Database) -> None:
+    body = Path(os.environ["HUB_TEST_DATA"], "real/ludwigsburg_locations.json").read_bytes()
+    async with database.tx() as tx:
+        assert (await import_feed(tx, read_feed(body))).changed == 100
+    async with database.tx() as tx:
+        place = await location(tx, "1588625")
+    assert [evse.uid for evse in place.evses] == ["8976020", "8976021"]
+    assert place.evses[0].tariff_id == "22132ac"

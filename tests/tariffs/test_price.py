@@ -230,6 +230,14 @@ def test_charging_periods_change_exactly_where_the_price_does() -> None:
     assert listed[2].dimensions == (CdrDimension("PARKING_TIME", Decimal("0.5000")),)
 
 
+def test_a_boundary_that_changes_no_price_begins_no_charging_period() -> None:
+    case = tariff(
+        element(comp("PARKING_TIME", "1"), start_time="10:15", end_time="10:20", max_kwh=1),
+        element(comp("ENERGY", "1")),
+    )
+    assert len(run(case, ("CHARGING", 60, "9000")).charging_periods) == 1
+
+
 def test_every_line_tells_its_times_quantities_price_and_rule() -> None:
     case = tariff(element(comp("TIME", "3", "19", 600)))
     (line,) = run(case, ("CHARGING", 12, "0")).lines

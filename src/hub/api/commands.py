@@ -9,19 +9,13 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import (
-    OpenAPIMediaType,
-    OpenAPIType,
-    Operation,
-    RequestBody,
-    Schema,
-)
 from litestar.params import FromPath, QueryParameter
 
 from hub.api.access import Principal, needs
 from hub.api.pages import Cursor, Limit, Page, key_of, page_of
 from hub.api.ports import ActionCatalogue, Wired, Wiring, Work
 from hub.api.problems import ApiError, answers
+from hub.api.raw import JsonObjectOperation
 from hub.kernel import NotFound, encode
 from hub.stations import Command, StationRow, command, commands, send_command, station
 
@@ -120,20 +114,9 @@ class CommandShape(msgspec.Struct, frozen=True, kw_only=True):
         )  # fmt: skip
 
 
-class SendOperation(Operation):
-    """Says in the document that the body is any OCPP payload."""
-
-    def __post_init__(self) -> None:
-        self.request_body = RequestBody(
-            content={"application/json": OpenAPIMediaType(schema=Schema(type=OpenAPIType.OBJECT))},
-            description="The request payload of the action, as the station's OCPP version has it.",
-            required=True,
-        )
-
-
 @post(
     "/stations/{station_id:str}/commands/{action:str}", tags=["stations"],
-    operation_id="send_command", operation_class=SendOperation, status_code=202,
+    operation_id="send_command", operation_class=JsonObjectOperation, status_code=202,
     guards=[needs("stations:write")],
     responses={
         **answers(404, 502),

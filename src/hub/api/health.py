@@ -5,10 +5,10 @@ from __future__ import annotations
 from litestar import get
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
-from prometheus_client import generate_latest
 
 from hub.api.ports import Wired
 from hub.api.problems import PROBLEM_JSON, Problem
+from hub.runtime.telemetry import metrics_text
 
 
 class Health(Struct, frozen=True):
@@ -37,4 +37,4 @@ async def readyz(wiring: Wired) -> Health:
 @get("/metrics", tags=["system"], operation_id="metrics", media_type="text/plain; version=0.0.4")
 async def metrics() -> bytes:
     """Prometheus metrics of this process."""
-    return generate_latest()
+    return metrics_text()

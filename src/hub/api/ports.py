@@ -9,6 +9,7 @@ from typing import Protocol
 from litestar.di import NamedDependency
 
 from hub.runtime import Bus, Database, Settings, Tx
+from hub.runtime.vault import Vault
 
 
 class ActionCatalogue(Protocol):
@@ -31,6 +32,7 @@ class Wiring:
     database: Database
     bus: Bus
     catalogue: ActionCatalogue
+    vault: Vault
 
 
 Work = NamedDependency[Tx]

@@ -130,9 +130,7 @@ class SessionShape(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, row: SessionRow) -> SessionShape:
         """The shape of a stored session."""
-        same = {
-            name: getattr(row, name) for name in cls.__struct_fields__ if hasattr(row, name)
-        }
+        same = {name: getattr(row, name) for name in cls.__struct_fields__ if hasattr(row, name)}
         return cls(**(same | {
             "id": str(row.id),
             "partner_id": None if row.partner_id is None else str(row.partner_id),

@@ -8,7 +8,7 @@ from typing import Any
 from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import ASGIRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.serialization import default_serializer
@@ -84,7 +84,7 @@ def api_router() -> Router:
     )
 
 
-def litestar_app(wiring: Wiring, doors: Sequence[Router | HTTPRouteHandler] = ()) -> Litestar:
+def litestar_app(wiring: Wiring, doors: Sequence[Router | ASGIRouteHandler] = ()) -> Litestar:
     """The application behind the gate: our API and the routers of the other HTTP doors."""
     app = Litestar(
         route_handlers=[api_router(), openapi_json, *PUBLIC, *doors],

@@ -25,7 +25,7 @@ from hub.stations import evse_of
 REUSE: Final = timedelta(minutes=15)
 """How long an accepted Authorize or a remote start stands for the start that follows it."""
 
-PATIENCE_SECONDS: Final = 4.0
+WITHIN_SECONDS: Final = 4
 """How long a station's Authorize waits for an eMSP (TO-8)."""
 
 _ALLOWED: Final[dict[str, AuthorizationStatus]] = {
@@ -229,11 +229,11 @@ class Authorizer:
         database: Database,
         authority: TokenAuthority | None,
         *,
-        patience: float = PATIENCE_SECONDS,
+        within: float = WITHIN_SECONDS,
     ) -> None:
         self._database = database
         self._authority = authority
-        self._patience = patience
+        self._within = within
 
     async def local(self, tx: Tx, asked: AuthorizeAsked) -> Authorization | None:
         """The decision from what we know, stored; ``None``: the eMSP must be asked (``decide``)."""
@@ -275,7 +275,7 @@ class Authorizer:
         )  # fmt: skip
 
     async def _owners(self, tx: Tx) -> tuple[UUID, ...]:
-        """Whom to ask about an identifier that nobody told us of: every eMSP that answers (TO-11)."""
+        """Whom to ask about an identifier that nobody told us of: every eMSP (TO-11)."""
         if self._authority is None:
             return ()
         return tuple(one.id for one in await partners_with(tx, "tokens", "SENDER"))
@@ -305,7 +305,7 @@ class Authorizer:
                 token_type=one.token_type if one else _TYPES.get(asked.token.type, "RFID"),
                 location_id=known.location_id,
                 evse_uid=known.evse_uid,
-                within=self._patience,
+                within=self._within,
             )
         except AuthorityUnreachable:
             return "unreachable"

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from hub.charging.cost import running_price
+from hub.charging.cost import priced
 from hub.charging.energy import Sample, begin_of, final_energy, samples
 from hub.charging.events import SessionClosed, SessionUpdated
 from hub.charging.exceptions import park, settle_exceptions
@@ -147,7 +147,8 @@ async def _with_end(tx: Tx, session: Session, ended: TransactionEnded) -> Sessio
         end_seq=ended.seq, last_updated=tx.now,
     )  # fmt: skip
     session = await _final(tx, session, _missing_events(await _gap(tx, session, ended)), found)
-    return await running_price(tx, session, force=True)
+    # 2.x is told the total in the answer; a 1.6 station is not waiting for a price.
+    return session if session.ref is None else await priced(tx, session, samples=found)
 
 
 def _missing_events(gap: bool) -> frozenset[str]:
@@ -161,15 +162,17 @@ async def _gap(tx: Tx, session: Session, ended: TransactionEnded) -> bool:
     return await _misses_events(tx, session, ended.seq)
 
 
-async def _misses_events(tx: Tx, session: Session, end_seq: int) -> bool:
-    stored = await tx.row(
-        """SELECT count(*), min(seq) FROM charging.transaction_event
-           WHERE session_id = %s AND seq < %s""",
+async def _misses_events(
+    tx: Tx, session: Session, end_seq: int, arriving: int | None = None
+) -> bool:
+    rows = await tx.rows(
+        "SELECT seq FROM charging.transaction_event WHERE session_id = %s AND seq < %s",
         session.id, end_seq,
     )  # fmt: skip
-    assert stored is not None
-    first = stored[1] if stored[1] is not None else end_seq
-    return int(stored[0]) < end_seq - min(first, end_seq)
+    stored = {row[0] for row in rows}
+    if arriving is not None and arriving < end_seq:
+        stored.add(arriving)
+    return len(stored) < end_seq - min(stored, default=end_seq)
 
 
 async def _final(tx: Tx, session: Session, more: frozenset[str], found: list[Sample]) -> Session:
@@ -198,7 +201,8 @@ async def _announce_end(tx: Tx, session: Session) -> None:
             tx, "held_session", session.station_id, str(session.id), session_id=session.id,
             detail=f"ended, but {', '.join(session.flags)}: settle it as it stands or wait",
         )  # fmt: skip
-    elif session.ended_at is not None:
+        return
+    if session.ended_at is not None:
         tx.emit(
             SessionClosed(session_id=session.id, partner_id=session.partner_id, at=session.ended_at)
         )
@@ -279,7 +283,7 @@ async def _end_without_start(tx: Tx, ended: TransactionEnded) -> Session | None:
     place = await place_of(tx, ended.station.id, ended.evse, key)
     if place.existing is not None:
         return await lock_session(tx, "s.id = %s", place.existing)
-    session = await fresh_session(tx, ended, key, place)
+    session = fresh_session(tx, ended, key, place)
     return await _insert_ended(tx, _begun_at(session, begin), ended)
 
 
@@ -327,19 +331,21 @@ async def _is_foreign(tx: Tx, ended: TransactionEnded) -> bool:
     )  # fmt: skip
 
 
-async def reconsider(tx: Tx, session: Session) -> Session:
+async def reconsider(tx: Tx, session: Session, arriving: int | None) -> Session:
     """An ended session after a late message: a held one may be complete now and is settled then.
 
-    The caller stores the session (and the message's readings, which count already).
+    The caller stores the session and the message, whose number is ``arriving``.
     """
     if session.open or not session.held:
         return session
-    gap = session.end_seq is not None and session.meter_stop is None and await _misses_events(
-        tx, session, session.end_seq
-    )  # fmt: skip
+    gap = (
+        session.end_seq is not None
+        and session.meter_stop is None
+        and await _misses_events(tx, session, session.end_seq, arriving)
+    )
     found = await samples_of(tx, session.id)
     session = await _final(tx, session, _missing_events(gap), found)
-    session = await running_price(tx, session, force=True)
+    session = await priced(tx, session)
     if not session.held and session.ended_at is not None:
         session = unflagged(session, "incomplete")
         await settle_exceptions(tx, session.id, "held_session", "what was missing has arrived")
@@ -356,12 +362,12 @@ async def close_abandoned_session(tx: Tx, session_id: UUID) -> bool:
     if session is None or not session.open:
         return False
     at = max(session.started_at, session.meter_seen_at or session.suspect_since or tx.now)
-    session = concluded(
-        session, final_energy(progress_of(session), None, ()),
-        ended_at=min(at, max(tx.now, session.started_at)), closed_at=tx.now,
-        stop_reason="PowerLoss", estimated=True, last_updated=tx.now,
+    session = replace(
+        session, ended_at=at, closed_at=tx.now, stop_reason="PowerLoss", estimated=True,
+        last_updated=tx.now,
     )  # fmt: skip
-    session = await running_price(tx, flagged(session, "abandoned"), force=True)
+    session = concluded(session, final_energy(progress_of(session), None, ()))
+    session = await priced(tx, flagged(session, "abandoned"))
     await update_row(tx, session, Evidence(received_at=tx.now))
     await _announce_end(tx, session)
     return True

@@ -126,7 +126,9 @@ def _step(progress: Progress, sample: Sample, since: datetime, max_power_w: int 
     relative = sample.wh < progress.start
     wh = sample.wh if relative else sample.wh - progress.start
     if wh <= progress.wh:
-        return progress
+        if relative or (progress.seen is not None and sample.wh <= progress.seen):
+            return progress
+        return msgspec.structs.replace(progress, seen=sample.wh, seen_at=sample.at)
     if wh > ceiling_wh(since, sample.at, max_power_w):
         return _flagged(progress, "meter_jump")
     if relative:

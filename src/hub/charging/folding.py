@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -158,8 +157,8 @@ def stop_register(
     return (found[-1].wh, False) if found else (None, False)
 
 
-def concluded(session: Session, result: Result, **ends: Any) -> Session:
-    """``session`` ended with its final energy.
+def concluded(session: Session, result: Result) -> Session:
+    """``session``, whose end is noted, with its final energy and state.
 
     Refused or missing identifiers: energy that flowed is honoured and flagged, a session without
     any is INVALID (OCPI: never billed).
@@ -167,11 +166,13 @@ def concluded(session: Session, result: Result, **ends: Any) -> Session:
     wanted = session.auth_status == "Accepted"
     wh = result.wh
     changed = replace(
-        session, **ends,
+        session,
         state="COMPLETED" if wanted or wh > 0 else "INVALID",
-        energy_wh=wh, estimated=session.estimated or result.estimated,
-        held=session.held or result.held, suspect_since=None,
-    )  # fmt: skip
+        energy_wh=wh,
+        estimated=session.estimated or result.estimated,
+        held=session.held or result.held,
+        suspect_since=None,
+    )
     flags = set(result.flags)
     if not wanted and wh > 0:
         flags.add("unauthorised_energy")

@@ -12,7 +12,6 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from hub.charging.cost import frozen_tariff
 from hub.charging.energy import samples
 from hub.charging.events import SessionOpened, SessionUpdated
 from hub.charging.folding import (
@@ -52,14 +51,16 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str
     connector_id: str | None
     tariff_id: str | None
+    tariff_version: int | None
     max_electric_power: int | None
     existing: UUID | None
     blocking: list[UUID] | None
 
 
 _PLACE = """
-SELECT t.currency, e.uid AS evse_uid, e.location_id, coalesce(e.time_zone, 'UTC') AS time_zone,
-  e.connector_id, e.tariff_id, e.max_electric_power,
+SELECT coalesce(f.currency, t.currency) AS currency,
+  e.uid AS evse_uid, e.location_id, coalesce(e.time_zone, 'UTC') AS time_zone,
+  e.connector_id, f.id AS tariff_id, f.version AS tariff_version, e.max_electric_power,
   (SELECT s.id FROM charging.session s
    WHERE s.station_id = %s AND s.natural_key = %s) AS existing,
   (SELECT array_agg(s.id ORDER BY s.id) FROM charging.session s
@@ -67,6 +68,11 @@ SELECT t.currency, e.uid AS evse_uid, e.location_id, coalesce(e.time_zone, 'UTC'
      AND s.state IN ('PENDING', 'ACTIVE', 'RESERVATION')) AS blocking
 FROM runtime.tenant t
 LEFT JOIN stations.v_evse e ON e.station_id = %s AND e.number = %s
+LEFT JOIN LATERAL (
+  SELECT v.id, v.version, v.currency FROM tariffs.v_tariff v
+  WHERE v.tenant_id = t.id AND v.deleted_at IS NULL
+    AND (v.is_default OR lower(v.id) = lower(e.tariff_id))
+  ORDER BY lower(v.id) = lower(e.tariff_id) DESC NULLS LAST LIMIT 1) f ON true
 WHERE t.id = %s
 """
 
@@ -89,17 +95,16 @@ async def place_of(tx: Tx, station_id: str, evse: int | None, key: str) -> Place
     return found
 
 
-async def fresh_session(tx: Tx, message: AnyMessage, key: str, place: Place) -> Session:
+def fresh_session(tx: Tx, message: AnyMessage, key: str, place: Place) -> Session:
     """A session that no message has told of before, PENDING, at its place, its tariff frozen."""
     at = business_time(message.at, message.received_at)
-    tariff_id, version, currency = await frozen_tariff(tx, place.tariff_id, place.currency)
     return Session(
         id=new_id(), tenant_id=tx.tenant, station_id=message.station.id, number=0,
         natural_key=key, ref=message.transaction.ref, evse=message.evse,
         connector=message.connector, evse_uid=place.evse_uid, connector_id=place.connector_id,
         location_id=place.location_id, state="PENDING", started_at=at, start_raw=message.at,
-        opened_at=tx.now, max_power_w=place.max_electric_power, tariff_id=tariff_id,
-        tariff_version=version, currency=currency, time_zone=place.time_zone,
+        opened_at=tx.now, max_power_w=place.max_electric_power, tariff_id=place.tariff_id,
+        tariff_version=place.tariff_version, currency=place.currency, time_zone=place.time_zone,
         trace=correlation(), last_updated=tx.now,
     )  # fmt: skip
 
@@ -120,7 +125,7 @@ async def open_session(
         return await _started_again(tx, started, authorization, key)
     if place.blocking and started.transaction.ref is None:
         await _end_blocking(tx, place.blocking)
-    session = await fresh_session(tx, started, key, place)
+    session = fresh_session(tx, started, key, place)
     session = _fold(session, started, authorization)
     number = await insert_session(tx, session, _evidence(started))
     if number is None:
@@ -202,7 +207,7 @@ async def _started_again(
     was = session
     session = _fold(session, started, authorization)
     session = await at_place(tx, was, session)
-    session = await reconsider(tx, session)
+    session = await reconsider(tx, session, started.seq)
     if session != was:
         _tell(tx, was, session)
     await update_row(tx, replace(session, last_updated=tx.now), _evidence(started))
@@ -221,11 +226,11 @@ async def at_place(tx: Tx, was: Session, session: Session) -> Session:
     if session.evse == was.evse or session.evse is None:
         return session
     place = await place_of(tx, session.station_id, session.evse, session.natural_key)
-    tariff_id, version, currency = await frozen_tariff(tx, place.tariff_id, place.currency)
     return replace(
         session, evse_uid=place.evse_uid, connector_id=place.connector_id,
-        location_id=place.location_id, time_zone=place.time_zone, tariff_id=tariff_id,
-        tariff_version=version, currency=currency, max_power_w=place.max_electric_power,
+        location_id=place.location_id, time_zone=place.time_zone, tariff_id=place.tariff_id,
+        tariff_version=place.tariff_version, currency=place.currency,
+        max_power_w=place.max_electric_power,
     )  # fmt: skip
 
 

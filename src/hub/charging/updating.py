@@ -71,7 +71,7 @@ async def update_session(
     if session.open:
         session = await running_price(tx, replace(session, suspect_since=None))
     else:
-        session = await reconsider(tx, session)
+        session = await reconsider(tx, session, updated.seq)
     session = _announce(tx, was, session)
     await update_row(tx, replace(session, last_updated=tx.now), _evidence(updated))
     return _answer(updated, session, authorization)
@@ -81,7 +81,7 @@ async def _opened_early(
     tx: Tx, updated: TransactionUpdated, authorization: Authorization | None, key: str
 ) -> EndAnswer:
     place = await place_of(tx, updated.station.id, updated.evse, key)
-    session = await fresh_session(tx, updated, key, place)
+    session = fresh_session(tx, updated, key, place)
     session = flagged(_fold(session, updated, authorization), "start_missing")
     if await insert_session(tx, session, _evidence(updated)) is None:
         return await update_session(tx, updated, authorization)

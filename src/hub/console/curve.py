@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -82,7 +83,7 @@ def _series(readings: Sequence[ReadingRow], measurand: str) -> Series:
 
 def _from_energy(energy: Series) -> Series:
     found: Series = []
-    for (at, value), (later, more) in zip(energy, energy[1:], strict=False):
+    for (at, value), (later, more) in pairwise(energy):
         seconds = Decimal(int((later - at).total_seconds()))
         if seconds > 0:
             watts = (more - value) * 3600 / seconds
@@ -105,7 +106,7 @@ def _points(series: Series, start: datetime, end: datetime, top: Decimal) -> str
 def _area(points: str) -> str:
     if not points:
         return ""
-    first, last = points.split(" ")[0], points.rsplit(" ", 1)[-1]
+    first, last = points.split(" ", maxsplit=1)[0], points.rsplit(" ", 1)[-1]
     return (
         f"M{first.split(',')[0]},{_BOTTOM} L{points.replace(' ', ' L')} "
         f"L{last.split(',')[0]},{_BOTTOM} Z"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from litestar import Request, get
 from litestar.response import ServerSentEvent, ServerSentEventMessage
@@ -44,14 +45,12 @@ def texts_of(now: datetime, day: Today, running: list[SessionRow]) -> dict[str, 
 @get("/live", guards=[needs("charging:read")])
 async def live(request: Request[Principal, Any, Any], wiring: Wired) -> ServerSentEvent:
     """What has changed since the last look, until the page is left."""
-    return ServerSentEvent(
-        _changes(wiring, request.user), headers={"cache-control": "no-store"}
-    )
+    return ServerSentEvent(_changes(wiring, request.user), headers={"cache-control": "no-store"})
 
 
 async def _changes(wiring: Wiring, caller: Principal) -> AsyncIterator[ServerSentEventMessage]:
     shown: dict[str, str] = {}
-    ids: set[object] | None = None
+    ids: set[UUID] | None = None
     quiet = 0
     with wiring.bus.subscribe("live*") as told:
         while True:

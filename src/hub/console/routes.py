@@ -13,6 +13,7 @@ from litestar.response import Redirect
 
 from hub.api.access import needs
 from hub.api.commands import uuid_of
+from hub.api.messages import exchanges, frames_of
 from hub.api.pages import Cursor, cursor_of, key_of
 from hub.api.ports import Wired, Work
 from hub.api.problems import problem_of
@@ -20,13 +21,15 @@ from hub.api.sessions import readings, session, sessions
 from hub.api.stations import station_url
 from hub.api.web import provide_tx
 from hub.api.work import job_number
+from hub.charging import exceptions
 from hub.console.curve import curve_of
 from hub.console.live import live
 from hub.console.pages import ASSETS, asset, checked_form, page, sign_in_page
 from hub.console.session import ConsoleLock, Visitor
-from hub.console.today import balanced, today
+from hub.console.today import balanced, newest_cdrs, today
 from hub.kernel import HubError
 from hub.ledger import accounts, transactions
+from hub.parties import partners
 from hub.runtime.jobs import dead_jobs, drop_job, replay_job
 from hub.stations import (
     approve_station,
@@ -59,7 +62,9 @@ async def sign_in_form() -> Html:
 
 
 @post("/sign-in", status_code=303)
-async def sign_in(request: Request[Any, Any, Any], lock: NamedDependency[ConsoleLock]) -> Html | Redirect:
+async def sign_in(
+    request: Request[Any, Any, Any], lock: NamedDependency[ConsoleLock]
+) -> Html | Redirect:
     """Open a session with an API token."""
     form = await request.form()
     cookie = await lock.sign_in(str(form.get("token", "")))
@@ -88,16 +93,12 @@ async def station_list(
 ) -> Html:
     """Stations with the states of their EVSEs."""
     key = key_of(cursor, tuple[str])
-    found = await stations(
-        tx, after=key[0] if key else "", limit=_PAGE + 1, state=chosen or None
-    )
+    found = await stations(tx, after=key[0] if key else "", limit=_PAGE + 1, state=chosen or None)
     shown = [
         (one, [c for c in await connector_statuses(tx, one.id) if c.evse]) for one in found[:_PAGE]
     ]
     later = cursor_of((found[_PAGE - 1].id,)) if len(found) > _PAGE else None
-    return page(
-        request, "stations.html", now=tx.now, stations=shown, chosen=chosen, next=later
-    )
+    return page(request, "stations.html", now=tx.now, stations=shown, chosen=chosen, next=later)
 
 
 @get("/stations/{station_id:str}", guards=[needs("stations:read")])
@@ -110,13 +111,15 @@ async def _station(
     request: Asked, tx: Work, wiring: Wired, station_id: str, made: str | None = None
 ) -> Html:
     one = await station(tx, station_id)
+    exchanged = await exchanges(tx, one.id, limit=20)
     return page(
         request, "station.html", now=tx.now, one=one, made=made,
         url=station_url(wiring.settings, one.id, one.profile),
         connectors=await connector_statuses(tx, one.id),
         sessions=await sessions(tx, station=one.id, limit=10),
         commands=await commands(tx, one.id, limit=10),
-        frames=None, may_write=request.user.may("stations:write"),
+        frames=[frame for found in exchanged for frame in frames_of(found)],
+        may_write=request.user.may("stations:write"),
     )  # fmt: skip
 
 
@@ -160,6 +163,16 @@ async def session_page(request: Asked, tx: Work, session_id: FromPath[str]) -> H
     return page(request, "session.html", now=tx.now, one=one, curve=curve)
 
 
+@get("/cdrs", guards=[needs("finance:read")])
+async def cdr_list(request: Asked, tx: Work, cursor: Cursor = None) -> Html:
+    """CDRs, newest first."""
+    key = key_of(cursor, tuple[UUID])
+    found = await newest_cdrs(tx, before=key[0] if key else None, limit=_PAGE + 1)
+    older = cursor_of((found[_PAGE - 1].id,)) if len(found) > _PAGE else None
+    names = {one.id: one.name for one in await partners(tx)}
+    return page(request, "cdrs.html", cdrs=found[:_PAGE], next=older, names=names)
+
+
 _KINDS = {
     "A": "asset", "L": "liability", "E": "expense", "R": "revenue", "X": "residue", "M": "memo",
 }  # fmt: skip
@@ -183,7 +196,10 @@ async def books(request: Asked, tx: Work) -> Html:
 async def work(request: Asked, tx: Work) -> Html:
     """Dead jobs."""
     may_write = request.user.may("system:write")
-    return page(request, "work.html", jobs=await dead_jobs(tx, 500), may_write=may_write)
+    return page(
+        request, "work.html", jobs=await dead_jobs(tx, 500), may_write=may_write,
+        exceptions=await exceptions(tx, limit=500),
+    )  # fmt: skip
 
 
 @post("/work/{job_id:str}/replay", guards=[needs("system:write")], status_code=303)
@@ -218,7 +234,7 @@ def console_router(lock: ConsoleLock) -> Router:
         "/console",
         route_handlers=[
             static, sign_in_form, sign_in, sign_out, overview, live, station_list, station_page,
-            approve, refuse, session_list, session_page, books, work, replay, drop,
+            approve, refuse, session_list, session_page, cdr_list, books, work, replay, drop,
         ],
         dependencies={
             "tx": Provide(provide_tx), "lock": Provide(lambda: lock, sync_to_thread=False),

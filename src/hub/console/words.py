@@ -19,12 +19,15 @@ _STATES: Final = {
     "refused": "bad", "failed": "bad", "timeout": "bad", "expired": "bad",
 }  # fmt: skip
 
+NONE: Final = "\u2013"
+
 _SHOWN: Final = {"OUTOFORDER": "Out of order", "INOPERATIVE": "Inoperative"}
 
 NAVIGATION: Final = (
     ("/console", "Overview"),
     ("/console/stations", "Stations"),
     ("/console/sessions", "Sessions"),
+    ("/console/cdrs", "CDRs"),
     ("/console/books", "Books"),
     ("/console/work", "Failed work"),
 )
@@ -42,7 +45,7 @@ def state_word(state: str) -> str:
 
 def money(amount: Decimal | None, currency: str) -> str:
     """An amount in whole minor units with its currency; a dash when there is none."""
-    return "–" if amount is None else f"{Money(amount, currency).rounded().amount:,} {currency}"
+    return NONE if amount is None else f"{Money(amount, currency).rounded().amount:,} {currency}"
 
 
 def minor(amount: int, currency: str) -> str:
@@ -52,12 +55,17 @@ def minor(amount: int, currency: str) -> str:
 
 def kwh(energy_wh: Decimal | None) -> str:
     """Energy in kWh with three decimals: every Wh shows."""
-    return "–" if energy_wh is None else f"{round_half_up(energy_wh.scaleb(-3), 3):,} kWh"
+    return NONE if energy_wh is None else f"{round_half_up(energy_wh.scaleb(-3), 3):,} kWh"
 
 
 def when(at: datetime | None) -> str:
     """An instant, short, in UTC."""
-    return "–" if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+    return NONE if at is None else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def short(at: datetime) -> str:
+    """An instant for tables: day, month, hour and minute, in UTC."""
+    return f"{at:%d %b %H:%M}"
 
 
 def span(seconds: int) -> str:
@@ -84,7 +92,8 @@ def ago(at: datetime | None, now: datetime) -> str:
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
-    "money": money, "minor": minor, "kwh": kwh, "when": when, "ago": ago, "since": since,
+    "money": money, "minor": minor, "kwh": kwh, "when": when, "short": short,
+    "ago": ago, "since": since,
     "state_class": state_class, "state_word": state_word,
 }  # fmt: skip
 GLOBALS: Final[dict[str, Any]] = {"NAVIGATION": NAVIGATION}

@@ -6,13 +6,13 @@ Raised inside a transaction that Postgres has already given up, unless said othe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
-import psycopg
-
 from hub.kernel import HubError
+from hub.runtime import refusals
+from hub.runtime.refusals import Refusal
 
 
 class LedgerError(HubError):
@@ -126,16 +126,13 @@ _BY_CONSTRAINT: Final[dict[str, Callable[[str], LedgerError]]] = {
 }
 
 
-@contextmanager
-def explained(subject: str) -> Iterator[None]:
+def explained(subject: str) -> AbstractContextManager[None]:
     """Turn what Postgres refuses into this room's errors; ``subject`` where it names nothing."""
-    try:
-        yield
-    except psycopg.Error as error:
-        found = _BY_CONSTRAINT.get(error.diag.constraint_name or "")
-        if found:
-            raise found(subject) from error
-        known = _BY_STATE.get(error.sqlstate or "")
-        if not known:
-            raise
-        raise known(error.diag.message_detail or subject) from error
+
+    def explain(refusal: Refusal) -> LedgerError | None:
+        if found := _BY_CONSTRAINT.get(refusal.constraint):
+            return found(subject)
+        known = _BY_STATE.get(refusal.sqlstate)
+        return known(refusal.detail or subject) if known else None
+
+    return refusals.explained(explain)

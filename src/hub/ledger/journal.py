@@ -185,18 +185,17 @@ async def _write(
         heads.append({
             "n": n, "id": txn_id, "idem": entry.idem, "kind": entry.kind, "ccy": entry.currency,
             "hash": "\\x" + _hash(entry, phase, timeless=timeless), "eff": entry.effective_at,
-            "rt": entry.ref_type, "rid": entry.ref_id, "memo": entry.memo, "res": links.resolves,
-            "rev": links.reverses, "exp": links.expires_at, "ev": links.event_ref,
+            "rt": entry.ref_type, "rid": entry.ref_id, "memo": entry.memo, "rev": links.reverses,
+            "exp": links.expires_at, "ev": links.event_ref,
         })  # fmt: skip
         legs += [
             {"n": n, "t": txn_id, "s": s, "a": g.account, "c": entry.currency, "v": g.amount}
             for s, g in enumerate(entry.legs, 1)
         ]
-    call = "ledger.post(%s, %s, %s::json, %s::json)"
-    where: object = phase
+    first: tuple[object, ...] = (tx.now, phase, entries[0][1].resolves)
+    call = "ledger.post(%s, %s, %s, %s::json, %s::json)"
     if book:
-        call, where = "ledger.post_in(%s, %s, %s::json, %s::json)", book
-    first = (where, tx.now) if book else (tx.now, where)
+        call, first = "ledger.post_in(%s, %s, %s::json, %s::json)", (book, tx.now)
     sql = f"SELECT id, created FROM {call} ORDER BY n"
     with explained(_subject(entries)):
         rows = await tx.rows(sql, *first, encode(heads).decode(), encode(legs).decode())

@@ -11,9 +11,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from hub.charging.model import Token
 from hub.kernel import InvalidValue, decode, encode
 from hub.ocpi import objects
 from hub.ocpi.envelope import Invalid
+from hub.settlement.model import Cdr
 from hub.stations.model import Connector, Evse, Location
 from hub.tariffs.model import Tariff
 
@@ -75,8 +77,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     connector: Written[Connector]
     tariff: Written[Tariff]
     session: Written[objects.Session]
-    cdr: Written[objects.Cdr]
-    token: Shape[objects.Token]
+    cdr: Written[Cdr]
+    token: Shape[Token]
     location_references: Written[objects.LocationReferences]
     authorization: Read[objects.Authorization]
     start_session: Read[objects.StartSession]

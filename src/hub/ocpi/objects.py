@@ -1,7 +1,7 @@
 """The objects that OCPI exchanges, as the hub works with them: no version, typed instants.
 
-Money follows 2.3.0 (before and after taxes). Locations are ``hub.stations`` values and tariffs
-``hub.tariffs`` values; here stands what only this door knows.
+Money follows 2.3.0 (before and after taxes). Locations, tariffs, tokens and
+CDRs are values of the rooms below; here stands what only this door knows.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from decimal import Decimal
 
 import msgspec
 
+from hub.charging.model import Token
 from hub.parties import PartyClaim
-from hub.stations.model import Connector, Evse, Location
-from hub.tariffs.model import Tariff
+from hub.settlement.model import CdrToken
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -46,25 +46,6 @@ class Price(msgspec.Struct, frozen=True):
     after_taxes: Decimal | None = None
 
 
-class Token(msgspec.Struct, frozen=True, kw_only=True):
-    """A driver's identifier, owned by an eMSP. ``more``: members that are only passed on."""
-
-    country_code: str
-    party_id: str
-    uid: str
-    type: str
-    contract_id: str
-    issuer: str
-    valid: bool
-    whitelist: str
-    visual_number: str | None = None
-    group_id: str | None = None
-    language: str | None = None
-    default_profile_type: str | None = None
-    energy_contract: bytes | None = None
-    last_updated: datetime
-
-
 class Authorization(msgspec.Struct, frozen=True, kw_only=True):
     """An eMSP's answer to a real-time authorisation."""
 
@@ -78,16 +59,6 @@ class LocationReferences(msgspec.Struct, frozen=True):
 
     location_id: str
     evse_uids: tuple[str, ...] = ()
-
-
-class CdrToken(msgspec.Struct, frozen=True):
-    """The token of a session as it was when the session began."""
-
-    country_code: str
-    party_id: str
-    uid: str
-    type: str
-    contract_id: str
 
 
 class ChargingPeriod(msgspec.Struct, frozen=True):
@@ -117,39 +88,6 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     periods: tuple[ChargingPeriod, ...]
     total_cost: Price | None
     status: str
-    last_updated: datetime
-
-
-class Cdr(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge detail record of ours. Energy in kWh, times in hours."""
-
-    country_code: str
-    party_id: str
-    id: str
-    session_id: str | None
-    start: datetime
-    end: datetime
-    token: CdrToken
-    auth_method: str
-    authorization_reference: str | None
-    location: Location
-    evse: Evse
-    connector: Connector
-    currency: str
-    tariffs: tuple[Tariff, ...]
-    periods: tuple[ChargingPeriod, ...]
-    total_cost: Price
-    total_energy: Decimal
-    total_time: Decimal
-    total_parking_time: Decimal | None = None
-    total_fixed_cost: Price | None = None
-    total_energy_cost: Price | None = None
-    total_time_cost: Price | None = None
-    total_parking_cost: Price | None = None
-    total_reservation_cost: Price | None = None
-    remark: str | None = None
-    credit: bool = False
-    credit_reference_id: str | None = None
     last_updated: datetime
 
 

@@ -9,11 +9,13 @@ from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
+from hub.charging.model import Token, Whitelist
 from hub.kernel import InvalidValue, decode, encode, format_instant, parse_instant, round_half_up
 from hub.ocpi import objects
 from hub.ocpi import wire221 as wire
 from hub.ocpi.dialect import Dialect, Read, Shape, Written
 from hub.parties import PartyClaim, PartyRole
+from hub.settlement.model import Cdr, CdrLocation, CdrPeriod, CdrToken, Price
 from hub.stations.model import Connector, Coordinates, Evse, Location
 from hub.tariffs import model as tariffs
 
@@ -21,7 +23,7 @@ T = TypeVar("T")
 _EPOCH: Final = "1970-01-01T00:00:00Z"
 _ROLES: Final[frozenset[str]] = frozenset(get_args(PartyRole))
 _TOKEN_TYPES: Final = frozenset({"AD_HOC_USER", "APP_USER", "OTHER", "RFID"})
-_WHITELISTS: Final = frozenset({"ALWAYS", "ALLOWED", "ALLOWED_OFFLINE", "NEVER"})
+_WHITELISTS: Final[frozenset[str]] = frozenset(get_args(Whitelist))
 _ALLOWED: Final = frozenset({"ALLOWED", "BLOCKED", "EXPIRED", "NO_CREDIT", "NOT_ALLOWED"})
 
 
@@ -79,9 +81,7 @@ def _lift_details(given: wire.VersionDetails) -> objects.VersionDetails:
 
 
 def _lower_details(ours: objects.VersionDetails) -> wire.VersionDetails:
-    endpoints = (
-        wire.Endpoint(identifier=e.module, role=e.role, url=e.url) for e in ours.endpoints
-    )
+    endpoints = (wire.Endpoint(identifier=e.module, role=e.role, url=e.url) for e in ours.endpoints)
     return wire.VersionDetails(version=ours.version, endpoints=tuple(endpoints))
 
 
@@ -250,7 +250,7 @@ def _price(ours: objects.Price | None) -> wire.Price | None:
     return wire.Price(excl_vat=ours.before_taxes, incl_vat=ours.after_taxes)
 
 
-def _lower_cdr_token(ours: objects.CdrToken) -> wire.CdrToken:
+def _lower_cdr_token(ours: CdrToken) -> wire.CdrToken:
     return wire.CdrToken(
         country_code=ours.country_code,
         party_id=ours.party_id,
@@ -291,55 +291,64 @@ def _lower_session(ours: objects.Session) -> wire.Session:
     )
 
 
-def _lower_cdr_location(ours: objects.Cdr) -> wire.CdrLocation:
-    place = ours.location
+def _lower_cdr_location(ours: CdrLocation) -> wire.CdrLocation:
     return wire.CdrLocation(
-        id=place.id,
-        name=place.name,
-        address=place.address[:45],
-        city=place.city,
-        postal_code=place.postal_code,
-        state=place.state[:20] if place.state else None,
-        country=place.country,
+        id=ours.id,
+        name=ours.name,
+        address=ours.address[:45],
+        city=ours.city,
+        postal_code=ours.postal_code,
+        state=ours.state[:20] if ours.state else None,
+        country=ours.country,
         coordinates=wire.GeoLocation(
-            latitude=_degrees(place.coordinates.latitude),
-            longitude=_degrees(place.coordinates.longitude),
+            latitude=_degrees(ours.latitude), longitude=_degrees(ours.longitude)
         ),
-        evse_uid=ours.evse.uid,
-        evse_id=ours.evse.evse_id or "#NA",
-        connector_id=ours.connector.id,
-        connector_standard=ours.connector.standard,
-        connector_format=ours.connector.format,
-        connector_power_type=ours.connector.power_type,
+        evse_uid=ours.evse_uid,
+        evse_id=ours.evse_id,
+        connector_id=ours.connector_id,
+        connector_standard=ours.connector_standard,
+        connector_format=ours.connector_format,
+        connector_power_type=ours.connector_power_type,
     )
 
 
-def _lower_cdr(ours: objects.Cdr) -> wire.Cdr:
+def _cost(ours: Price) -> wire.Price:
+    return wire.Price(excl_vat=ours.excl_vat, incl_vat=ours.incl_vat)
+
+
+def _lower_cdr_period(ours: CdrPeriod) -> wire.ChargingPeriod:
+    return wire.ChargingPeriod(
+        start_date_time=format_instant(ours.start_date_time),
+        dimensions=tuple(wire.CdrDimension(type=d.type, volume=d.volume) for d in ours.dimensions),
+        tariff_id=ours.tariff_id,
+    )
+
+
+def _lower_cdr(ours: Cdr) -> wire.Cdr:
     return wire.Cdr(
         country_code=ours.country_code,
         party_id=ours.party_id,
         id=ours.id,
-        start_date_time=format_instant(ours.start),
-        end_date_time=format_instant(ours.end),
+        start_date_time=format_instant(ours.start_date_time),
+        end_date_time=format_instant(ours.end_date_time),
         session_id=ours.session_id,
-        cdr_token=_lower_cdr_token(ours.token),
+        cdr_token=_lower_cdr_token(ours.cdr_token),
         auth_method=ours.auth_method,
         authorization_reference=ours.authorization_reference,
-        cdr_location=_lower_cdr_location(ours),
+        cdr_location=_lower_cdr_location(ours.cdr_location),
+        meter_id=ours.meter_id,
         currency=ours.currency,
         tariffs=tuple(_lower_tariff(one) for one in ours.tariffs),
-        charging_periods=tuple(_lower_period(one) for one in ours.periods),
-        total_cost=wire.Price(
-            excl_vat=ours.total_cost.before_taxes, incl_vat=ours.total_cost.after_taxes
-        ),
-        total_fixed_cost=_price(ours.total_fixed_cost),
+        charging_periods=tuple(_lower_cdr_period(one) for one in ours.charging_periods),
+        total_cost=_cost(ours.total_cost),
+        total_fixed_cost=_cost(ours.total_fixed_cost),
         total_energy=ours.total_energy,
-        total_energy_cost=_price(ours.total_energy_cost),
+        total_energy_cost=_cost(ours.total_energy_cost),
         total_time=ours.total_time,
-        total_time_cost=_price(ours.total_time_cost),
+        total_time_cost=_cost(ours.total_time_cost),
         total_parking_time=ours.total_parking_time,
-        total_parking_cost=_price(ours.total_parking_cost),
-        total_reservation_cost=_price(ours.total_reservation_cost),
+        total_parking_cost=_cost(ours.total_parking_cost),
+        total_reservation_cost=_cost(ours.total_reservation_cost),
         remark=ours.remark,
         credit=True if ours.credit else None,
         credit_reference_id=ours.credit_reference_id,
@@ -354,10 +363,10 @@ def _token_type(kind: str) -> str:
     return kind if kind in _TOKEN_TYPES else "OTHER"
 
 
-def _lift_token(given: wire.Token) -> objects.Token:
+def _lift_token(given: wire.Token) -> Token:
     if len(given.country_code) != 2 or not 1 <= len(given.party_id) <= 3:
         raise InvalidValue("party_id", "country_code has two letters, party_id up to three")
-    return objects.Token(
+    return Token(
         country_code=_text("country_code", given.country_code, at_most=2).upper(),
         party_id=_text("party_id", given.party_id, at_most=3).upper(),
         uid=_text("uid", given.uid, at_most=255),
@@ -365,7 +374,7 @@ def _lift_token(given: wire.Token) -> objects.Token:
         contract_id=_text("contract_id", given.contract_id, at_most=255),
         issuer=_text("issuer", given.issuer, at_most=255),
         valid=given.valid,
-        whitelist=_one_of("whitelist", given.whitelist, _WHITELISTS),
+        whitelist=msgspec.convert(_one_of("whitelist", given.whitelist, _WHITELISTS), Whitelist),
         visual_number=given.visual_number,
         group_id=given.group_id,
         language=given.language,
@@ -375,12 +384,12 @@ def _lift_token(given: wire.Token) -> objects.Token:
     )
 
 
-def _lower_token(ours: objects.Token) -> wire.Token:
+def _lower_token(ours: Token) -> wire.Token:
     return wire.Token(
         country_code=ours.country_code,
         party_id=ours.party_id,
         uid=ours.uid,
-        type=ours.type,
+        type=_token_type(ours.type),
         contract_id=ours.contract_id,
         visual_number=ours.visual_number,
         issuer=ours.issuer,
@@ -392,7 +401,7 @@ def _lower_token(ours: objects.Token) -> wire.Token:
         energy_contract=(
             decode(ours.energy_contract, wire.EnergyContract) if ours.energy_contract else None
         ),
-        last_updated=format_instant(ours.last_updated),
+        last_updated=_instant(ours.last_updated) or _EPOCH,
     )
 
 

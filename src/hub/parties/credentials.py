@@ -61,7 +61,7 @@ async def fade_credentials(tx: Tx, partner_id: UUID) -> None:
     """Let all present tokens of a partner work for one more day at most (a newer one follows)."""
     await tx.run(
         """UPDATE parties.credential SET expires_at = least(expires_at, %s)
-           WHERE partner_id = %s""",
+           WHERE partner_id = %s AND kind <> 'callback'""",
         tx.now + _GRACE, partner_id,
     )  # fmt: skip
 

@@ -146,3 +146,8 @@ async def remember_style(tx: Tx, partner_id: UUID, style: TokenStyle) -> None:
            WHERE id = %s""",
         style, tx.now, partner_id,
     )  # fmt: skip
+
+
+async def forget_partner(tx: Tx, partner_id: UUID) -> None:
+    """Remove a partner that never got connected, with its parties and tokens."""
+    await tx.run("DELETE FROM parties.partner WHERE id = %s AND connected_at IS NULL", partner_id)

@@ -73,7 +73,7 @@ class SimStation:
     one before was answered, each worth a minute of charging (for load).
     """
 
-    def __init__(  # noqa: PLR0913 - a station's type plate, all but two by name
+    def __init__(
         self,
         identity: str,
         url: str,

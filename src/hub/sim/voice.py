@@ -40,7 +40,18 @@ class Speaking:
         """Send a call and await its answer; ``LinkLost`` when the socket goes meanwhile."""
         if self.wire.lost.is_set():
             raise LinkLost
-        return await super().call(payload, suppress=False, unique_id=message_id)  # type: ignore[misc]
+        asking = asyncio.ensure_future(
+            super().call(payload, suppress=False, unique_id=message_id)  # type: ignore[misc]
+        )
+        closing = asyncio.ensure_future(self.wire.socket.wait_closed())
+        try:
+            await asyncio.wait([asking, closing], return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise LinkLost
+            return asking.result()
+        finally:
+            asking.cancel()
+            closing.cancel()
 
     def word(self, action: str, yes: str = "Accepted", no: str = "Rejected") -> str:
         """``yes`` unless the station was told to refuse this command."""

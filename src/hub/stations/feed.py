@@ -15,9 +15,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from hub.kernel import HubError, InvalidValue, encode, parse_instant
+from hub.runtime import Tx
 from hub.stations.feed_tariffs import doubts_of, mended_tariff
+from hub.stations.locations import save_location
 from hub.stations.model import Connector, Coordinates, Evse, EvseStatus, Location
-from hub.tariffs import Tariff
+from hub.tariffs import Tariff, save_tariff
 
 _JSON: Final = msgspec.json.Decoder(float_hook=Decimal)
 _STATUSES: Final = frozenset(get_args(EvseStatus))
@@ -95,6 +97,14 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     doubts: tuple[Note, ...]
 
 
+class Imported(msgspec.Struct, frozen=True):
+    """How many locations and tariffs of a feed were stored, and how many locations changed."""
+
+    locations: int
+    changed: int
+    tariffs: int
+
+
 def read_feed(body: bytes) -> Feed:
     """Locations and tariffs of an OCPI-like file; ``FeedError`` when it holds none to read.
 
@@ -120,6 +130,14 @@ def read_feed(body: bytes) -> Feed:
         refused=_told(reader.refused),
         doubts=_told(reader.doubts),
     )
+
+
+async def import_feed(tx: Tx, feed: Feed) -> Imported:
+    """Store a feed's tariffs, then its locations (same content again changes nothing)."""
+    for tariff in feed.tariffs:
+        await save_tariff(tx, tariff)
+    changed = [await save_location(tx, location) for location in feed.locations]
+    return Imported(len(feed.locations), sum(changed), len(feed.tariffs))
 
 
 def _listed(raw: object) -> list[object]:

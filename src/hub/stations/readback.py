@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ import msgspec
 from hub.kernel import InvalidValue, encode, parse_instant
 from hub.runtime import Tx
 from hub.stations.model import StationRef
+
+_JSON = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class Variable(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,14 +140,14 @@ async def note_command_effect(
         return
     try:
         await take(tx, station, asked, told)
-    except (KeyError, TypeError, ValueError, InvalidValue):
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidValue):
         # An answer that does not carry its action's members says nothing about the station.
         return
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
-        found = msgspec.json.decode(body)
+        found = _JSON.decode(body)
     except msgspec.DecodeError:
         return None
     return found if isinstance(found, dict) else None

@@ -60,6 +60,7 @@ class Plan:
     """A tariff ready to price; obtain it by ``plan_of``."""
 
     __slots__ = (
+        "_alike",
         "_chosen",
         "_orders",
         "current",
@@ -84,13 +85,15 @@ class Plan:
         self.wraps = any(item is not None and _wraps(item) for item in limits)
         self._orders = {kind: _orders(tariff, kind) for kind in _TIME_OF}
         self._chosen: dict[tuple[Kind, int], Active] = {}
+        self._alike: dict[Active, Active] = {}
 
     def active(self, kind: Kind, mask: int) -> Active:
         """The rates in force for a kind of period when exactly these elements are admitted."""
         chosen = self._chosen.get((kind, mask))
         if chosen is None:
             energy, time, flat = (_first(order, mask) for order in self._orders[kind])
-            chosen = self._chosen[kind, mask] = Active(energy, time, flat)
+            fresh = Active(energy, time, flat)
+            chosen = self._chosen[kind, mask] = self._alike.setdefault(fresh, fresh)
         return chosen
 
     def measured(self, period: Period, span: int) -> int:

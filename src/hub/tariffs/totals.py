@@ -93,6 +93,8 @@ def _dealt(groups: Groups, exact: Cost, places: int, policy: Policy) -> tuple[Ta
     groups = groups or {None: [_ZERO, _ZERO]}
     excl = rounded(exact.excl, places, policy)
     duty = rounded(exact.incl, places, policy) - excl
+    if len(groups) == 1:
+        return (TaxLine(next(iter(groups)), excl, duty),)
     nets = allocate(excl, [net for net, _ in groups.values()], places)
     duties = [tax for _, tax in groups.values()]
     if not any(duties):

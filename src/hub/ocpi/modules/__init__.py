@@ -1,0 +1,1 @@
+"""The modules of OCPI, one file each: what is served, once for all versions."""
