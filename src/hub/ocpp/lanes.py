@@ -100,7 +100,7 @@ class Lanes:
         began = perf_counter()
         said = self._read(peer, call, frame)
         lane = said.inbound.lane(said.value)
-        with correlated(peer.memory.trace_of(_transaction(said.messages))) as trace:
+        with correlated(_trace(peer.memory, said.messages)) as trace:
             if lane == "action":
                 with span("ocpp.call", station=peer.station.id, action=call.action):
                     body = await self._decide(peer, said, trace)
@@ -126,11 +126,11 @@ class Lanes:
         reading: Any = read(inbound.wire, call.payload, strict=self._strict)
         for one in reading.deviations:
             DEVIATIONS.labels(version, call.action, one.kind).inc()
-        if reading.deviations:
-            log.info(
-                "station_deviates", station=peer.station.id, action=call.action,
-                how=[f"{one.kind} {one.path}" for one in reading.deviations][:8],
-            )  # fmt: skip
+            if peer.memory.first_time(f"{call.action} {one.kind} {one.path}"):
+                log.info(
+                    "station_deviates", station=peer.station.id, action=call.action,
+                    kind=one.kind, path=one.path,
+                )  # fmt: skip
         heard = Heard(peer.station, self._database.clock.now())
         messages = inbound.messages(reading.value, heard)
         return Said(call, frame, inbound, reading.value, heard, messages)
@@ -239,9 +239,20 @@ def _transaction(messages: tuple[Message, ...]) -> Transaction | None:
     return None
 
 
+def _trace(memory: Memory, messages: tuple[Message, ...]) -> str:
+    """The correlation id under which to go on: of the transaction, or of the card's Authorize."""
+    found = memory.trace_of(_transaction(messages))
+    if not found and messages and isinstance(messages[0], TransactionStarted):
+        token = messages[0].token
+        return memory.trace_of_token(token.uid) if token else ""
+    return found
+
+
 def _follow(memory: Memory, message: Message, outcome: Outcome, trace: str) -> None:
     if isinstance(outcome, StartAnswer):
         memory.follow(Transaction(number=outcome.number), trace)
     found = _transaction((message,))
     if found is not None:
         memory.follow(found, trace)
+    elif isinstance(message, AuthorizeAsked):
+        memory.follow_token(message.token.uid, trace)
