@@ -14,12 +14,11 @@ from typing import Final, Protocol
 from uuid import UUID
 
 import structlog
-from psycopg import OperationalError
 
 from hub.ledger import expire_due, fold_everywhere
 from hub.parties import OwnParty, ensure_own_party
 from hub.runtime import PLATFORM, Database, Settings
-from hub.runtime.db import DatabaseUnavailable
+from hub.runtime.db import AWAY
 from hub.runtime.jobs import prune
 from hub.stations import expire_commands, forget_connections
 
@@ -103,7 +102,7 @@ async def housekeeping(database: Database) -> None:
         try:
             await _tidy(database, prune_too=ticks % _TICKS_PER_PRUNE == 0)
             ticks += 1
-        except (DatabaseUnavailable, OperationalError) as error:
+        except AWAY as error:
             log.warning("housekeeping_without_database", error=repr(error)[:200])
         await asyncio.sleep(_TICK)
 

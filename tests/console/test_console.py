@@ -9,7 +9,14 @@ from hub.stations import find_station, note_unknown_station, register_station
 
 from .conftest import csrf_of
 
-PAGES = ("/console", "/console/stations", "/console/sessions", "/console/books", "/console/work")
+PAGES = (
+    "/console",
+    "/console/stations",
+    "/console/sessions",
+    "/console/cdrs",
+    "/console/books",
+    "/console/work",
+)
 
 
 async def test_without_a_session_every_page_is_a_401_with_the_sign_in_form(

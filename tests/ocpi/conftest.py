@@ -99,6 +99,7 @@ class Platform:
         ]  # fmt: skip
         self.versions = ["2.2.1"]
         self.credentials_token = "partner-token-c"
+        self.raw_only = False
 
     def credentials(self, token: str = "partner-token-b", **role: Any) -> dict[str, Any]:
         one = {
@@ -126,6 +127,8 @@ class Platform:
         return web.Response(status=status, body=encode(wrapped), headers=headers)
 
     def _answer(self, request: web.Request, body: Any) -> tuple[int, Any, dict[str, str]]:
+        if self.raw_only and "oken-" not in request.headers.get("Authorization", ""):
+            return 401, {"status_code": 2001}, {}
         for (method, prefix), answer in self.answers.items():
             if request.method == method and request.path.startswith(prefix):
                 return answer

@@ -149,7 +149,7 @@ async def test_C_2_we_register_with_a_platform_that_invited_us(
         PLATFORM, f"{platform.url}/versions", "token-a", name="Example"
     )
     assert [(how, path) for how, path, _ in platform.asked] == [
-        ("GET", "/versions"), ("GET", "/2.2.1"), ("POST", "/credentials"),
+        ("GET", "/versions"), ("GET", "/versions"), ("GET", "/2.2.1"), ("POST", "/credentials"),
     ]  # fmt: skip
     sent = platform.asked[-1][2]
     assert sent["roles"][0]["party_id"] == "HUB"
@@ -186,6 +186,15 @@ async def test_D5_a_partner_that_puts_objects_into_lists_is_understood(
 ) -> None:
     platform.answers["POST", "/credentials"] = (200, [platform.credentials("listed")], {})
     await hub.door.handshake.connect(PLATFORM, f"{platform.url}/versions", "token-a")
+
+
+async def test_D1_a_partner_that_wants_its_token_raw_is_met_halfway(
+    hub: Hub, platform: Platform
+) -> None:
+    platform.raw_only = True
+    partner = await hub.door.handshake.connect(PLATFORM, f"{platform.url}/versions", "token-a")
+    await hub.door.token_pull.pull(PLATFORM, partner)
+    assert platform.headers[-1]["authorization"] == "Token partner-token-c"
 
 
 async def test_C_7_we_rotate_the_tokens_of_a_connection(hub: Hub, platform: Platform) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import product
 from uuid import UUID
 
 import pytest
@@ -14,14 +15,11 @@ from tests.ocpi.conftest import TOKEN, Hub, Platform
 PATH = "/2.2.1/receiver/tokens/NL/EXM/04A1B2C3D4"
 
 
-@pytest.mark.parametrize(
-    "header",
-    ["", "Token", "Token bm90LWtub3du", "Bearer abc", "Basic abc", "Token ÿ"],
-)
 async def test_T_A3_a_missing_or_unknown_token_is_http_401_in_an_envelope(
-    hub: Hub, partner: UUID, header: str
+    hub: Hub, partner: UUID
 ) -> None:
-    for path in ("/versions", PATH, "/nowhere"):
+    headers = ["", "Token", "Token bm90LWtub3du", "Bearer abc", "Basic abc", "Token ÿ"]
+    for path, header in product(("/versions", PATH, "/nowhere"), headers):
         heard = await hub.call("GET", path, headers={"Authorization": header})
         assert (heard.http, heard.code) == (401, 2000)
         assert "timestamp" in heard.envelope
@@ -63,12 +61,10 @@ async def test_T_B2_ids_are_echoed_also_on_errors(hub: Hub, partner: UUID) -> No
     assert UUID(heard.headers["x-request-id"]) != UUID(heard.headers["x-correlation-id"])
 
 
-@pytest.mark.parametrize("body", [b"{", b"", b"\xff", b"[" * 100_000, b"nope"])
-async def test_T_B8_invalid_json_is_http_400_in_an_envelope(
-    hub: Hub, partner: UUID, body: bytes
-) -> None:
-    heard = await hub.call("PUT", PATH, body)
-    assert (heard.http, heard.code) == (400, 2001)
+async def test_T_B8_invalid_json_is_http_400_in_an_envelope(hub: Hub, partner: UUID) -> None:
+    for body in [b"{", b"", b"\xff", b"[" * 100_000, b"nope"]:
+        heard = await hub.call("PUT", PATH, body)
+        assert (heard.http, heard.code) == (400, 2001)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ from hub.stations import station
 _NEWEST: Final = 2**63 - 1
 
 
+Way = Literal["in", "out"]
+
+
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """A CALL and its reply as stored; ``direction`` is that of the CALL."""
 
@@ -37,7 +40,7 @@ class MessageShape(msgspec.Struct, frozen=True, kw_only=True):
     """One frame. ``direction``: ``in`` came from the station, ``out`` went to it."""
 
     at: datetime
-    direction: Literal["in", "out"]
+    direction: Way
     version: str
     action: str
     message_id: str
@@ -59,13 +62,14 @@ async def exchanges(
 
 def frames_of(found: Exchange) -> Iterator[MessageShape]:
     """The frames of an exchange, newest first: its reply, then its CALL."""
-    asked, told = ("in", "out") if found.direction == "i" else ("out", "in")
+    sides: tuple[Way, Way] = ("in", "out") if found.direction == "i" else ("out", "in")
+    asked, told = sides
     for direction, frame in ((told, found.reply), (asked, found.call)):
         if frame is not None:
             yield MessageShape(
                 at=found.at, direction=direction, version=found.protocol, action=found.action,
                 message_id=found.message_id, frame=frame.decode("utf-8", "replace"),
-            )  # type: ignore[arg-type]  # fmt: skip
+            )  # fmt: skip
 
 
 @get(

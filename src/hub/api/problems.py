@@ -10,10 +10,9 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
-from psycopg import OperationalError
 
 from hub.kernel import HubError, encode
-from hub.runtime.db import DatabaseUnavailable
+from hub.runtime.db import AWAY, DatabaseUnavailable
 
 log = structlog.get_logger()
 
@@ -99,7 +98,7 @@ def problem_of(error: Exception) -> Problem:
         return problem(error.status, error.code, str(error), members)
     if isinstance(error, HTTPException):
         return _of_framework(error)
-    if isinstance(error, OperationalError):
+    if isinstance(error, AWAY):
         return problem(503, DatabaseUnavailable.code, str(DatabaseUnavailable()))
     return problem(500, "internal_error", "something failed on our side; it has been logged")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -41,13 +42,21 @@ Format = Annotated[
 
 
 class StatementShape(msgspec.Struct, frozen=True, kw_only=True):
-    """A closed statement without its lines. ``partner_id`` null: our own drivers."""
+    """A closed statement without its lines. ``partner_id`` null: our own drivers.
+
+    ``currency`` and the totals beside it are those of its one currency; null when it holds CDRs
+    of several (see ``totals``) or of none.
+    """
 
     id: str
     partner_id: str | None
     start: datetime
     end: datetime
     closed_at: datetime
+    currency: str | None
+    energy_kwh: Decimal | None
+    total_excl_vat: Decimal | None
+    total_incl_vat: Decimal | None
     totals: list[StatementTotal]
     lines: int
 
@@ -55,8 +64,13 @@ class StatementShape(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, one: Statement) -> StatementShape:
         """The shape of a stored statement."""
         partner = None if one.partner_id is None else str(one.partner_id)
+        sole = one.totals[0] if len(one.totals) == 1 else None
         return cls(
             id=str(one.id), partner_id=partner, start=one.start, end=one.end,
+            currency=sole.currency if sole else None,
+            energy_kwh=sole.energy_kwh if sole else None,
+            total_excl_vat=sole.excl_vat if sole else None,
+            total_incl_vat=sole.incl_vat if sole else None,
             closed_at=one.closed_at, totals=list(one.totals), lines=len(one.lines),
         )  # fmt: skip
 

@@ -21,13 +21,15 @@ from hub.api.sessions import readings, session, sessions
 from hub.api.stations import station_url
 from hub.api.web import provide_tx
 from hub.api.work import job_number
+from hub.charging import exceptions
 from hub.console.curve import curve_of
 from hub.console.live import live
 from hub.console.pages import ASSETS, asset, checked_form, page, sign_in_page
 from hub.console.session import ConsoleLock, Visitor
-from hub.console.today import balanced, today
+from hub.console.today import balanced, newest_cdrs, today
 from hub.kernel import HubError
 from hub.ledger import accounts, transactions
+from hub.parties import partners
 from hub.runtime.jobs import dead_jobs, drop_job, replay_job
 from hub.stations import (
     approve_station,
@@ -161,6 +163,16 @@ async def session_page(request: Asked, tx: Work, session_id: FromPath[str]) -> H
     return page(request, "session.html", now=tx.now, one=one, curve=curve)
 
 
+@get("/cdrs", guards=[needs("finance:read")])
+async def cdr_list(request: Asked, tx: Work, cursor: Cursor = None) -> Html:
+    """CDRs, newest first."""
+    key = key_of(cursor, tuple[UUID])
+    found = await newest_cdrs(tx, before=key[0] if key else None, limit=_PAGE + 1)
+    older = cursor_of((found[_PAGE - 1].id,)) if len(found) > _PAGE else None
+    names = {one.id: one.name for one in await partners(tx)}
+    return page(request, "cdrs.html", cdrs=found[:_PAGE], next=older, names=names)
+
+
 _KINDS = {
     "A": "asset", "L": "liability", "E": "expense", "R": "revenue", "X": "residue", "M": "memo",
 }  # fmt: skip
@@ -184,7 +196,10 @@ async def books(request: Asked, tx: Work) -> Html:
 async def work(request: Asked, tx: Work) -> Html:
     """Dead jobs."""
     may_write = request.user.may("system:write")
-    return page(request, "work.html", jobs=await dead_jobs(tx, 500), may_write=may_write)
+    return page(
+        request, "work.html", jobs=await dead_jobs(tx, 500), may_write=may_write,
+        exceptions=await exceptions(tx, limit=500),
+    )  # fmt: skip
 
 
 @post("/work/{job_id:str}/replay", guards=[needs("system:write")], status_code=303)
@@ -219,7 +234,7 @@ def console_router(lock: ConsoleLock) -> Router:
         "/console",
         route_handlers=[
             static, sign_in_form, sign_in, sign_out, overview, live, station_list, station_page,
-            approve, refuse, session_list, session_page, books, work, replay, drop,
+            approve, refuse, session_list, session_page, cdr_list, books, work, replay, drop,
         ],
         dependencies={
             "tx": Provide(provide_tx), "lock": Provide(lambda: lock, sync_to_thread=False),

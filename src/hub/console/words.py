@@ -27,6 +27,7 @@ NAVIGATION: Final = (
     ("/console", "Overview"),
     ("/console/stations", "Stations"),
     ("/console/sessions", "Sessions"),
+    ("/console/cdrs", "CDRs"),
     ("/console/books", "Books"),
     ("/console/work", "Failed work"),
 )

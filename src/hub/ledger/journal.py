@@ -192,9 +192,8 @@ async def _write(
             {"n": n, "t": txn_id, "s": s, "a": g.account, "c": entry.currency, "v": g.amount}
             for s, g in enumerate(entry.legs, 1)
         ]
-    call, first = "ledger.post(%s, %s, %s, %s::json, %s::json)", (
-        tx.now, phase, entries[0][1].resolves,
-    )  # fmt: skip
+    first: tuple[object, ...] = (tx.now, phase, entries[0][1].resolves)
+    call = "ledger.post(%s, %s, %s, %s::json, %s::json)"
     if book:
         call, first = "ledger.post_in(%s, %s, %s::json, %s::json)", (book, tx.now)
     sql = f"SELECT id, created FROM {call} ORDER BY n"

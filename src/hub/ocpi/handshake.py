@@ -47,7 +47,7 @@ from hub.parties import (
     set_partner_state,
 )
 from hub.parties.credentials import promote_callback
-from hub.parties.partners import forget_partner
+from hub.parties.partners import forget_partner, remember_style
 from hub.runtime import Database, Settings, Tx
 from hub.runtime.vault import Vault
 
@@ -181,6 +181,7 @@ class Handshake:
             partner = await partner_by_id(tx, partner_id)
         try:
             line = Line(partner=partner, dialect=self._dialects[0], token=token)
+            line = await self._spoken(line, url)
             await self._introduce(line, url, "POST", mine)
         except (HubError, msgspec.DecodeError) as error:
             async with self._database.tx(tenant, actor="operator") as tx:
@@ -211,6 +212,20 @@ class Handshake:
             log.warning("ocpi_leave_unheard", partner=str(partner_id), reason=str(error))
         async with self._database.tx(tenant, actor="operator") as tx:
             await _cut_off(tx, partner_id)
+
+    async def _spoken(self, line: Line, url: str) -> Line:
+        """The line with the spelling of tokens that this partner takes (T-A7, D1)."""
+        try:
+            await self._client.call(line, "versions", "GET", url)
+        except PartnerRefused as refused:
+            if refused.http != 401:
+                raise
+            raw = msgspec.structs.replace(line, style="raw")
+            await self._client.call(raw, "versions", "GET", url)
+            async with self._database.tx(line.partner.tenant_id, actor="operator") as tx:
+                await remember_style(tx, line.partner.id, "raw")
+            return raw
+        return line
 
     async def _introduce(self, line: Line, url: str, method: str, mine: str) -> None:
         offer = await self._offer(line, url)

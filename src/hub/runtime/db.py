@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, InterfaceError, OperationalError
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import kwargs_row, scalar_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -35,6 +35,10 @@ class DatabaseUnavailable(HubError):
 
     def __str__(self) -> str:
         return "the database gave no connection in time; is it running and reachable?"
+
+
+AWAY: Final = (OperationalError, InterfaceError, DatabaseUnavailable)
+"""What a call raises while the database is away: it says nothing about the call itself."""
 
 
 class Tx:

@@ -135,7 +135,15 @@ class HubChild:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "hub", "serve", env=self.environment, stdout=log, stderr=log
+                sys.executable,
+                "-m",
+                "hub",
+                "serve",
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C is for us; the server is told to stop once the stations have left.
+                start_new_session=True,
             )
         try:
             async with asyncio.timeout(within):

@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from decimal import Decimal
 from pathlib import Path
 
@@ -32,11 +33,12 @@ from hub.sim.stage import BLOCKED, CURRENCY, LOCAL_CARD, ROAMER, SPEED, Stage
 from hub.sim.station import SimStation
 
 _PEOPLE = {
-    ROAMER.uid: "Rosa, customer of Example Mobility",
-    BLOCKED.uid: "Bob, whose contract is blocked",
-    LOCAL_CARD: "Lena, with our own card",
+    ROAMER.uid: "Rosa (Example Mobility)",
+    BLOCKED.uid: "Bob (blocked contract)",
+    LOCAL_CARD: "Lena (our own card)",
 }
 _PAUSE = (1.0, 4.0)
+_TERMINATED = 143
 _KEPT = ("HUB_HTTP_PORT", "HUB_OCPP_PORT")
 
 
@@ -44,7 +46,7 @@ def demo(arguments: argparse.Namespace) -> int:
     """The command; returns the exit code."""
     locations = Path(arguments.locations) if arguments.locations else None
     folder = Path(tempfile.mkdtemp(prefix="hub-demo-"))
-    out = Console(stderr=bool(arguments.json), highlight=False)
+    out = Console(stderr=bool(arguments.json), highlight=False, soft_wrap=True)
     stage = Stage(
         folder,
         tell=lambda text: out.print(f"[dim]· {escape(text)}[/]"),
@@ -53,9 +55,11 @@ def demo(arguments: argparse.Namespace) -> int:
     )
     try:
         if arguments.once or arguments.json:
-            code = asyncio.run(_once(stage, out, as_json=arguments.json))
+            code = asyncio.run(_ended_by_term(_once(stage, out, as_json=arguments.json)))
         else:
-            code = asyncio.run(_live(stage, out))
+            code = asyncio.run(_ended_by_term(_live(stage, out)))
+    except asyncio.CancelledError:
+        return _TERMINATED
     except ChildFailed as failed:
         print(f"hub: {failed}", file=sys.stderr)
         return 2
@@ -65,6 +69,13 @@ def demo(arguments: argparse.Namespace) -> int:
     if code == 0:
         shutil.rmtree(folder, ignore_errors=True)
     return code
+
+
+async def _ended_by_term(work: Coroutine[object, object, int]) -> int:
+    """``work``, unwound in order when the process is told to end."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 async def _once(stage: Stage, out: Console, *, as_json: bool) -> int:
@@ -83,10 +94,9 @@ async def _once(stage: Stage, out: Console, *, as_json: bool) -> int:
 
 async def _live(stage: Stage, out: Console) -> int:
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stopped.set)
     async with stage:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stopped.set)
         _welcome(out, stage)
         tasks = [
             asyncio.ensure_future(_visits(out, stage, station))
@@ -138,7 +148,7 @@ async def _visits(out: Console, stage: Stage, station: SimStation) -> None:
 async def _visit(
     out: Console, stage: Stage, station: SimStation, *, evse: int, uid: str, wh: int
 ) -> None:
-    who, where = _PEOPLE[uid], f"{station.identity} ({station.protocol}), EVSE {evse}"
+    who, where = _PEOPLE[uid], f"{station.identity}/{evse}"
     car = Car(max_power_w=50_000, soc=random.randrange(10, 60))
     try:
         charge = await station.charge(uid, evse=evse, car=car, wh=wh)
