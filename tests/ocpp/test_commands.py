@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from tests.ocpp.stations import Door, Station, basic, door, known, station, until
 
 from hub.kernel import encode
 from hub.ocpp import commands as delivery
@@ -24,7 +25,6 @@ from hub.stations import (
     send_command,
     variables,
 )
-from tests.ocpp.stations import Door, Station, door, known, station, until
 
 CP1 = StationRef(PLATFORM, StationId("CP1"))
 
@@ -160,7 +160,8 @@ async def test_one_call_of_ours_is_open_at_a_time_and_a_stop_overtakes_reports(
                 await cp.frame(within=0.2)
             order = [first[2]]
             await cp.raw([3, first[1], {"status": "Accepted"}])
-            for reply in ({"configurationKey": []}, {}):
+            replies: list[dict[str, Any]] = [{"configurationKey": []}, {}]
+            for reply in replies:
                 order.append((await asked(cp, reply))[0])
     assert order == ["RemoteStopTransaction", "GetConfiguration", "GetDiagnostics"]
 
@@ -266,3 +267,60 @@ async def test_a_report_fills_the_stations_variables(database: Database) -> None
             ]
 
         await until(stored)
+
+
+ROTATIONS: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    "1.6": (
+        "ocpp1.6", "ChangeConfiguration",
+        {"key": "AuthorizationKey", "value": "a-new-password-here"}, {"status": "Accepted"},
+    ),
+    "A_09 2.0.1": (
+        "ocpp2.0.1", "SetVariables",
+        {"setVariableData": [{
+            "attributeValue": "a-new-password-here", "component": {"name": "SecurityCtrlr"},
+            "variable": {"name": "BasicAuthPassword"},
+        }]},
+        {"setVariableResult": [{
+            "attributeStatus": "Accepted", "component": {"name": "SecurityCtrlr"},
+            "variable": {"name": "BasicAuthPassword"},
+        }]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ROTATIONS.values(), ids=ROTATIONS)
+async def test_a_password_the_station_took_is_its_password_and_in_no_log(
+    database: Database, case: tuple[str, str, dict[str, Any], dict[str, Any]]
+) -> None:
+    protocol, action, payload, reply = case
+    old, new = "the-old-password-x", "a-new-password-here"
+    await known(database, "CP1", profile=1, password=old)
+    async with door(database) as at:
+        headers = basic("CP1", old)
+        async with station(at, protocol=protocol, additional_headers=headers) as cp:
+            await cp.boot()
+            sent = await queue(at, action, payload)
+            await asked(cp, reply)
+            assert (await ended(at, sent)).status == "answered"
+        headers = basic("CP1", new)
+        async with station(at, protocol=protocol, additional_headers=headers) as cp:
+            assert (await cp.boot())["status"] == "Accepted"
+        frames = await at.rows("SELECT call FROM ocpp.frame WHERE action = %s", action)
+        assert new.encode() not in frames[0][0]
+        async with database.tx() as tx:
+            assert [v.value for v in await variables(tx, "CP1")] == ["***"]
+
+
+async def test_A_10_a_password_the_station_refused_changes_nothing(database: Database) -> None:
+    old = "the-old-password-x"
+    await known(database, "CP1", profile=1, password=old)
+    async with door(database) as at:
+        headers = basic("CP1", old)
+        async with station(at, additional_headers=headers) as cp:
+            await cp.boot()
+            payload = {"key": "AuthorizationKey", "value": "a-new-password-here"}
+            sent = await queue(at, "ChangeConfiguration", payload)
+            await asked(cp, {"status": "Rejected"})
+            await ended(at, sent)
+        async with station(at, additional_headers=headers) as cp:
+            assert (await cp.boot())["status"] == "Accepted"

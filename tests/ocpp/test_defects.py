@@ -12,11 +12,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from websockets.exceptions import ConnectionClosed
-
-from hub.ocpp.fold import fold_station
-from hub.runtime import PLATFORM, Database
-from hub.stations import StationId, StationRef
 from tests.ocpp.stations import (
     AT,
     Door,
@@ -28,6 +23,11 @@ from tests.ocpp.stations import (
     station,
     until,
 )
+from websockets.exceptions import ConnectionClosed
+
+from hub.ocpp.fold import fold_station
+from hub.runtime import PLATFORM, Database
+from hub.stations import StationId, StationRef
 
 CARD = {"idToken": "CARD", "type": "ISO14443"}
 EVSE = {"id": 1, "connectorId": 1}
@@ -51,7 +51,7 @@ async def stop(cp: Station, number: int, meter: int, at: str = "2026-01-01T01:00
     return await cp.call("StopTransaction", payload)
 
 
-def sampled(value: str, *, number: int | None = None, minute: int = 30, **fields: str) -> Any:
+def sampled(value: str, *, number: int | None = None, minute: int = 30, **fields: Any) -> Any:
     """MeterValues of connector 1 with one sample."""
     payload: dict[str, Any] = {
         "connectorId": 1,
@@ -103,66 +103,6 @@ async def test_A2_the_stop_register_wins_over_the_last_meter_value(database: Dat
         await cp.call("MeterValues", sampled("4000", number=number))
         await stop(cp, number, 10000)
         assert await energies(at) == [("COMPLETED", Decimal(10000))]
-
-
-UNITS_16 = {
-    "Wh": ({"value": "5000", "unit": "Wh"}, "Wh", "5000"),
-    "no unit": ({"value": "5000"}, "Wh", "5000"),
-    "kWh": ({"value": "5.000", "unit": "kWh"}, "Wh", "5000"),
-    "W": ({"value": "11000", "unit": "W", "measurand": "Power.Active.Import"}, "W", "11000"),
-    "kW": ({"value": "11.04", "unit": "kW", "measurand": "Power.Active.Import"}, "W", "11040"),
-    "power without unit": ({"value": "7", "measurand": "Power.Active.Import"}, "W", "7"),
-    "kvarh": (
-        {"value": "1", "unit": "kvarh", "measurand": "Energy.Reactive.Import.Register"},
-        "varh", "1000",
-    ),
-    "current": ({"value": "16.0", "measurand": "Current.Import"}, "A", "16"),
-    "Celcius": (
-        {"value": "21", "unit": "Celcius", "measurand": "Temperature"}, "Celsius", "21",
-    ),
-    "three decimals": ({"value": "5995441.000", "unit": "Wh"}, "Wh", "5995441"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", UNITS_16.values(), ids=UNITS_16)
-async def test_A3_units_come_to_base_units_1_6(
-    database: Database, case: tuple[dict[str, str], str, str]
-) -> None:
-    sample, unit, value = case
-    await known(database, "CP1")
-    async with door(database) as at, station(at) as cp:
-        await cp.call("MeterValues", sampled(**sample))
-        await fold_station(database, CP1, at.server.memory_of("CP1"))
-        rows = await at.rows("SELECT unit, value FROM charging.reading")
-        assert rows == [(unit, Decimal(value))]
-
-
-UNITS_201: dict[str, tuple[dict[str, Any], str, str]] = {
-    "plain": ({"value": 5000}, "Wh", "5000"),
-    "kWh": ({"value": 5.25, "unitOfMeasure": {"unit": "kWh"}}, "Wh", "5250"),
-    "multiplier": ({"value": 5.25, "unitOfMeasure": {"multiplier": 3}}, "Wh", "5250"),
-    "both": ({"value": 5, "unitOfMeasure": {"unit": "kWh", "multiplier": 1}}, "Wh", "50000"),
-    "negative": ({"value": 5000, "unitOfMeasure": {"multiplier": -3}}, "Wh", "5"),
-    "kW": (
-        {"value": 11.5, "measurand": "Power.Active.Import", "unitOfMeasure": {"unit": "kW"}},
-        "W", "11500",
-    ),
-    "exact": ({"value": 0.1, "unitOfMeasure": {"unit": "kWh"}}, "Wh", "100"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", UNITS_201.values(), ids=UNITS_201)
-async def test_A3_units_and_multipliers_come_to_base_units_2_0_1(
-    database: Database, case: tuple[dict[str, Any], str, str]
-) -> None:
-    sample, unit, value = case
-    await known(database, "CP1")
-    async with door(database) as at, station(at, protocol="ocpp2.0.1") as cs:
-        values = {"evseId": 1, "meterValue": [{"timestamp": AT, "sampledValue": [sample]}]}
-        await cs.call("MeterValues", values)
-        await fold_station(database, CP1, at.server.memory_of("CP1"))
-        rows = await at.rows("SELECT unit, value FROM charging.reading")
-        assert rows == [(unit, Decimal(value))]
 
 
 async def test_A3_energy_in_kWh_is_right_to_the_Wh_2_0_1(database: Database) -> None:
@@ -405,9 +345,10 @@ async def test_K_what_cannot_be_stored_is_never_accepted(database: Database, act
     await known(database, "CP1")
     async with door(database) as at, station(at) as cp:
         await cp.boot()
-        await at.rows(f"ALTER TABLE {table} RENAME TO gone")
+        room, name = table.split(".")
+        await at.rows(f'ALTER TABLE {room}."{name}" RENAME TO gone')
         assert (await cp.call(action, payload, "x"))[0] == "InternalError"
-        await at.rows(f"ALTER TABLE {table.split('.')[0]}.gone RENAME TO {table.split('.')[1]}")
+        await at.rows(f'ALTER TABLE {room}.gone RENAME TO "{name}"')
         assert isinstance(await cp.call(action, payload, "x"), dict)
 
 
@@ -494,19 +435,30 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("protocol", ["ocpp1.6", "ocpp2.0.1"])
-@pytest.mark.parametrize("frame", MALFORMED.values(), ids=MALFORMED)
-async def test_malformed_frames_end_nothing(database: Database, frame: str, protocol: str) -> None:
-    await known(database, "CP1")
-    async with door(database) as at, station(at, protocol=protocol) as cp:
-        await cp.raw(frame)
-        assert "currentTime" in await cp.call("Heartbeat", {}, "after")
+async def test_malformed_frames_end_neither_this_session_nor_others(
+    database: Database, protocol: str
+) -> None:
+    await known(database, "CP1", "CP2")
+    async with (
+        door(database) as at,
+        station(at, protocol=protocol) as cp,
+        station(at, "CP2", protocol) as other,
+    ):
+        for name, frame in MALFORMED.items():
+            await cp.raw(frame)
+            assert "currentTime" in await cp.call("Heartbeat", {}, name)
+            assert "currentTime" in await other.call("Heartbeat", {})
 
 
 FAULTS = {
     "unknown action": ("Nonsense", {}, "NotImplemented"),
     "ours to ask": ("Reset", {"type": "Hard"}, "NotSupported"),
     "missing": ("Authorize", {}, "OccurenceConstraintViolation"),
-    "wrong type": ("Authorize", {"idTag": {}}, "TypeConstraintViolation"),
+    "wrong type": (
+        "StartTransaction",
+        {"connectorId": 1, "idTag": "CARD", "meterStart": "x", "timestamp": AT},
+        "TypeConstraintViolation",
+    ),
     "connector below zero": (
         "StatusNotification", {"connectorId": -1, "errorCode": "NoError", "status": "Faulted"},
         "PropertyConstraintViolation",
@@ -514,14 +466,11 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", FAULTS.values(), ids=FAULTS)
-async def test_a_call_that_cannot_be_taken_gets_its_callerror(
-    database: Database, case: tuple[str, object, str]
-) -> None:
-    action, payload, code = case
+async def test_a_call_that_cannot_be_taken_gets_its_callerror(database: Database) -> None:
     await known(database, "CP1")
     async with door(database) as at, station(at) as cp:
-        assert (await cp.call(action, payload))[0] == code
+        for name, (action, payload, code) in FAULTS.items():
+            assert (await cp.call(action, payload, name))[0] == code
 
 
 async def test_strictly_a_deviation_is_refused_and_leniently_it_is_read(
@@ -532,7 +481,49 @@ async def test_strictly_a_deviation_is_refused_and_leniently_it_is_read(
     async with door(database) as at, station(at) as cp:
         assert (await cp.call("Authorize", odd))["idTagInfo"]["status"] == "Accepted"
     async with door(database, strict=True) as at, station(at) as cp:
-        assert (await cp.call("Authorize", odd))[0] == "FormationViolation"
+        assert (await cp.call("Authorize", odd, "another"))[0] == "FormationViolation"
 
 
 CP1 = StationRef(PLATFORM, StationId("CP1"))
+
+
+async def test_one_session_can_be_followed_by_one_correlation_id(database: Database) -> None:
+    await known(database, "CP1")
+    async with door(database) as at, station(at) as cp:
+        await cp.call("Authorize", {"idTag": "CARD"})
+        number = await start(cp, meter=0)
+        await cp.call("MeterValues", sampled("100", number=number))
+        await stop(cp, number, 200)
+        ((trace,),) = await at.rows("SELECT trace FROM charging.session")
+        rows = await at.rows("SELECT action FROM ocpp.frame WHERE trace = %s ORDER BY id", trace)
+        assert [row[0] for row in rows] == [
+            "Authorize", "StartTransaction", "MeterValues", "StopTransaction",
+        ]  # fmt: skip
+
+
+async def test_a_contract_certificate_that_nobody_checks_is_not_accepted(
+    database: Database,
+) -> None:
+    await known(database, "CP1")
+    async with door(database) as at, station(at, protocol="ocpp2.0.1") as cs:
+        asked = {"idToken": {"idToken": "CARD", "type": "eMAID"}, "certificate": "x"}
+        told = await cs.call("Authorize", asked)
+        assert told["idTokenInfo"] == {"status": "Invalid"}
+        assert told["certificateStatus"] == "NoCertificateAvailable"
+        assert await at.rows('SELECT count(*) FROM charging."authorization"') == [(0,)]
+
+
+async def test_availability_may_be_told_as_an_event_2_0_1(database: Database) -> None:
+    await known(database, "CP1")
+    async with door(database) as at, station(at, protocol="ocpp2.0.1") as cs:
+        told = {
+            "eventId": 1, "timestamp": AT, "trigger": "Delta", "actualValue": "Occupied",
+            "eventNotificationType": "HardWiredNotification",
+            "component": {"name": "Connector", "evse": {"id": 1, "connectorId": 1}},
+            "variable": {"name": "AvailabilityState"},
+        }  # fmt: skip
+        payload = {"generatedAt": AT, "seqNo": 0, "eventData": [told]}
+        assert await cs.call("NotifyEvent", payload) == {}
+        await fold_station(database, CP1, at.server.memory_of("CP1"))
+        rows = await at.rows("SELECT number, status FROM stations.evse")
+        assert rows == [(1, "CHARGING")]

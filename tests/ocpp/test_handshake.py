@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
+from tests.ocpp.stations import Station, basic, door, known, station, until
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from hub.ocpp.handshake import station_id_of
+from hub.ocpp.handshake import Presented, admit, station_id_of
 from hub.runtime import PLATFORM, Database
-from hub.stations import approve_station, set_assumed_protocol, stations
-from tests.ocpp.stations import Station, basic, door, known, station, until
+from hub.stations import StationRow, approve_station, set_assumed_protocol, stations
+from hub.stations.credentials import password_hash
 
-PASSWORD = "sixteen-letters!"  # noqa: S105 - made up for this test
+PASSWORD = "sixteen-letters!"
 HEX = PASSWORD.encode().hex()
 
 PATHS = {
@@ -66,19 +68,38 @@ CREDENTIALS: dict[str, tuple[int, dict[str, str] | None, int]] = {
 
 
 @pytest.mark.parametrize("case", CREDENTIALS.values(), ids=CREDENTIALS)
-async def test_credentials_are_checked_as_the_security_profile_demands(
-    database: Database, case: tuple[int, dict[str, str] | None, int]
+def test_credentials_are_checked_as_the_security_profile_demands(
+    case: tuple[int, dict[str, str] | None, int],
 ) -> None:
     profile, headers, status = case
-    await known(database, "CP1", profile=profile, password=PASSWORD)
+    shown = Presented(authorization=(headers or {}).get("Authorization"), secure=False)
+    found = admit(row(profile, password_hash(PASSWORD)), shown)
+    assert (found.status if found else 101) == status
+
+
+def test_a_key_of_bytes_may_come_as_bytes() -> None:
+    key = bytes(range(200, 220))
+    shown = base64.b64encode(b"CP1:" + key).decode()
+    presented = Presented(authorization=f"Basic {shown}", secure=False)
+    assert admit(row(1, password_hash(key.hex())), presented) is None
+
+
+def row(profile: int, hashed: bytes) -> StationRow:
+    """A station that is approved."""
+    fields: dict[str, Any] = dict.fromkeys(StationRow.__struct_fields__)
+    fields |= {"id": "CP1", "state": "approved", "profile": profile, "password_hash": hashed}
+    return StationRow(**fields)
+
+
+async def test_wrong_passwords_get_401_and_right_ones_connect(database: Database) -> None:
+    await known(database, "CP1", profile=1, password=PASSWORD)
     async with door(database) as at:
-        if status == 101:
-            async with station(at, additional_headers=headers) as cp:
-                assert (await cp.boot())["status"] == "Accepted"
-            return
-        response = (await refused(at, additional_headers=headers)).response
-        assert response.status_code == status
-        assert ("WWW-Authenticate" in response.headers) == (status == 401)
+        for headers in (None, basic("CP1", "wrong"), basic("CP2", PASSWORD)):
+            response = (await refused(at, additional_headers=headers)).response
+            assert response.status_code == 401
+            assert "WWW-Authenticate" in response.headers
+        async with station(at, additional_headers=basic("CP1", PASSWORD)) as cp:
+            assert (await cp.boot())["status"] == "Accepted"
 
 
 async def test_the_stations_id_is_compared_without_case(database: Database) -> None:
@@ -113,10 +134,10 @@ async def test_by_policy_an_unknown_station_is_refused_and_not_listed(database: 
             assert await stations(tx) == []
 
 
-@pytest.mark.parametrize("name", ["x" * 49, "a%2Fb", "a%00b"])
-async def test_an_id_that_no_station_may_have_gets_404(database: Database, name: str) -> None:
+async def test_an_id_that_no_station_may_have_gets_404(database: Database) -> None:
     async with door(database) as at:
-        assert (await refused(at, name)).response.status_code == 404
+        for name in ("x" * 49, "a%2Fb", "a%00b"):
+            assert (await refused(at, name)).response.status_code == 404
 
 
 OFFERS: dict[str, tuple[list[str], str | None]] = {
@@ -129,21 +150,18 @@ OFFERS: dict[str, tuple[list[str], str | None]] = {
 }
 
 
-@pytest.mark.parametrize("case", OFFERS.values(), ids=OFFERS)
-async def test_the_first_subprotocol_that_both_know_is_spoken(
-    database: Database, case: tuple[list[str], str | None]
-) -> None:
-    offered, spoken = case
+async def test_the_first_subprotocol_that_both_know_is_spoken(database: Database) -> None:
     await known(database, "CP1")
     async with door(database) as at:
-        subprotocols = [Subprotocol(name) for name in offered] or None
-        async with connect(at.url("CP1"), subprotocols=subprotocols, proxy=None) as socket:
-            assert socket.subprotocol == spoken
-            if spoken is None:
-                with pytest.raises(ConnectionClosed) as raised:
-                    await socket.recv()
-                assert raised.value.rcvd is not None
-                assert raised.value.rcvd.code == 1002
+        for offered, spoken in OFFERS.values():
+            subprotocols = [Subprotocol(name) for name in offered] or None
+            async with connect(at.url("CP1"), subprotocols=subprotocols, proxy=None) as socket:
+                assert socket.subprotocol == spoken
+                if spoken is None:
+                    with pytest.raises(ConnectionClosed) as raised:
+                        await socket.recv()
+                    assert raised.value.rcvd is not None
+                    assert raised.value.rcvd.code == 1002
 
 
 async def test_a_station_may_be_set_to_speak_a_version_without_offering_it(
@@ -152,10 +170,9 @@ async def test_a_station_may_be_set_to_speak_a_version_without_offering_it(
     await known(database, "CP1")
     async with database.tx(PLATFORM) as tx:
         await set_assumed_protocol(tx, "CP1", "ocpp1.6")
-    async with door(database) as at:
-        async with connect(at.url("CP1"), proxy=None) as socket:
-            assert socket.subprotocol is None
-            assert (await Station(socket).boot())["status"] == "Accepted"
+    async with door(database) as at, connect(at.url("CP1"), proxy=None) as socket:
+        assert socket.subprotocol is None
+        assert (await Station(socket).boot())["status"] == "Accepted"
 
 
 @pytest.mark.parametrize(("protocol", "deflated"), [("ocpp1.6", False), ("ocpp2.0.1", True)])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hub.runtime import Database
 from tests.ocpp.stations import AT, door, energy, event, known, station
+
+from hub.runtime import Database
 
 
 async def test_a_1_6_station_boots_charges_and_stops(database: Database) -> None:

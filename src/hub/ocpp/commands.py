@@ -16,6 +16,7 @@ from hub.ocpp.link import Answered, Ask, Displaced, Expired, Lost, Priority, Ref
 from hub.ocpp.metrics import COMMANDS
 from hub.ocpp.payload import read
 from hub.ocpp.schema import csms_action, request_body
+from hub.ocpp.secrets import accepted_password, masked
 from hub.runtime import Database, Tx, correlated
 from hub.stations import (
     Command,
@@ -31,7 +32,6 @@ from hub.stations import (
 log = structlog.get_logger()
 
 PATIENCE = 30.0
-_SECRET_KEYS = frozenset({"authorizationkey", "basicauthpassword"})
 
 End = Answered | Refused | TimedOut | Expired | Displaced | Lost
 
@@ -118,21 +118,22 @@ class Delivery:
         if command.neutral:
             reply = encode(dialect.outbound[command.action].result(said))
         await answer_command(tx, command.id, "answered", reply)
-        if not await _password_changed(tx, station, end):
-            await note_command_effect(
-                tx, station, end.ask.action, end.ask.payload, bytes(end.payload)
-            )
+        action, request, told = end.ask.action, end.ask.payload, bytes(end.payload)
+        await _keep_password(tx, station, accepted_password(action, request, told))
+        await note_command_effect(tx, station, action, masked(action, request), told)
 
     def _row(
         self, station: StationRef, dialect: Dialect, command: Command, end: End, sent: Sent
     ) -> FrameRow:
+        request = masked(end.ask.action, end.ask.payload)
+        call = sent.frame.replace(end.ask.payload, request)
         reply = (
             encode_result(sent.message_id, Raw(end.payload)) if isinstance(end, Answered) else None
         )
         return FrameRow(
             station_id=station.id, id=self._ids.next(), tenant_id=station.tenant,
             at=self._database.clock.now(), direction="o", protocol=dialect.version,
-            action=end.ask.action, message_id=sent.message_id, call=sent.frame, reply=reply,
+            action=end.ask.action, message_id=sent.message_id, call=call, reply=reply,
             trace=command.trace,
         )  # fmt: skip
 
@@ -153,24 +154,14 @@ def _ask(tx: Tx, command: Command, dialect: Dialect, now: float) -> Ask:
     )
 
 
-async def _password_changed(tx: Tx, station: StationRef, end: Answered) -> bool:
-    """Whether the CALL changed the station's password; then we keep the new one (A01).
-
-    The password itself is not kept among the station's variables.
-    """
-    told = decode(bytes(end.payload), dict[str, Any])
-    asked = decode(end.ask.payload, dict[str, Any])
-    if end.ask.action == "ChangeConfiguration":
-        if str(asked["key"]).casefold() not in _SECRET_KEYS:
-            return False
-        if told.get("status") in ("Accepted", "RebootRequired"):
-            await _keep_password(tx, station, str(asked["value"]))
-        return True
-    return False
-
-
-async def _keep_password(tx: Tx, station: StationRef, password: str) -> None:
+async def _keep_password(tx: Tx, station: StationRef, password: str | None) -> None:
+    """From now on the station logs in with its new password (A01)."""
+    if password is None:
+        return
     try:
         await set_password(tx, station.id, password)
     except HubError as error:
-        log.warning("station_password_not_kept", station=station.id, error=str(error))
+        log.warning(
+            "station_password_not_kept", station=station.id, error=str(error),
+            hint="the station will be refused: set its password here to the one it was given",
+        )  # fmt: skip

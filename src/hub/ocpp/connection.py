@@ -146,12 +146,8 @@ class StationLink:
                 "call_not_stored", station=station.id, action=call.action, error=repr(error)[:300],
                 hint="the station was told InternalError and keeps its message; is Postgres up?",
             )  # fmt: skip
-        except Exception:
-            # The link loop: one message that fails must not end the station's connection.
-            log.exception(
-                "call_failed", station=station.id, action=call.action,
-                hint="the station was told InternalError; the trace below says where it failed",
-            )  # fmt: skip
+        except Exception as error:  # noqa: BLE001 - the link loop: the connection goes on
+            self._failed("call_failed", call.action, error)
         else:
             CALLS.labels(protocol, call.action, "answered").inc()
             return self._link.answer(call, Raw(body), self._loop.time())
@@ -228,9 +224,14 @@ class StationLink:
         sent = self._sent if was_sent else None
         try:
             await self._delivery.settle(self.peer.station, self.peer.dialect, command, end, sent)
-        except Exception:
-            # The link loop: the row stays "sent" and times out; the connection goes on.
-            log.exception("command_end_not_stored", station=self.peer.station.id, id=end.ask.ref)
+        except Exception as error:  # noqa: BLE001 - the link loop: the row times out by itself
+            self._failed("command_end_not_stored", end.ask.action, error)
+
+    def _failed(self, what: str, action: str, error: Exception) -> None:
+        log.error(
+            what, station=self.peer.station.id, action=action, exc_info=error,
+            hint="nothing was stored and nothing accepted; the trace says where it failed",
+        )  # fmt: skip
 
     async def _end(self) -> None:
         self._closed = True

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 
 import psycopg
 import structlog
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
 
 from hub.charging import note_status, record_meters, update_session
 from hub.charging.messages import MetersSampled, TransactionUpdated
+from hub.kernel import HubError
 from hub.ocpp.dialect import Heard, Message, ReservationEnded, SecurityEventTold, VariablesReported
 from hub.ocpp.dialects import DIALECTS
 from hub.ocpp.frames import Call, split
@@ -36,6 +37,10 @@ _AT_ONCE = 4
 
 # What says nothing about the frame: the database is away or another transaction won.
 PASSING = (psycopg.OperationalError, psycopg.InterfaceError, DatabaseUnavailable)
+
+# What a frame can be at fault for: its content, or the rules of the rooms that take it.
+AT_FAULT = (HubError, psycopg.Error, MsgspecError, ArithmeticError, LookupError, TypeError,
+            ValueError, AttributeError, AssertionError)  # fmt: skip
 
 
 class Unfoldable(Exception):
@@ -59,7 +64,7 @@ async def fold_pending(tx: Tx, station: StationRef, *, most: int = 2000) -> int:
             await _apply(tx, [told for frame in frames for told in _told(frame)])
         except PASSING:
             raise
-        except Exception as error:
+        except AT_FAULT as error:
             raise Unfoldable from error
     return len(frames)
 
@@ -76,7 +81,7 @@ async def set_aside(database: Database, station: StationRef) -> None:
                 await _apply(tx, _told(frames[0]))
         except PASSING:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a frame causes must not stop others
+        except AT_FAULT as error:
             await _quarantine(database, station, frames[0], error)
 
 
@@ -185,9 +190,12 @@ class Folder:
         except PASSING as error:
             self.add(station)
             log.warning("fold_waits", station=station.id, error=repr(error)[:200])
-        except Exception:
-            # The fold loop: one station's trouble must not keep the others' frames waiting.
-            log.exception("fold_failed", station=station.id)
+        except Exception as error:  # noqa: BLE001 - the fold loop: others' frames must not wait
+            _failed(station, error)
+
+
+def _failed(station: StationRef, error: Exception) -> None:
+    log.error("fold_failed", station=station.id, exc_info=error)
 
 
 async def fold_station(database: Database, station: StationRef, memory: Memory) -> None:

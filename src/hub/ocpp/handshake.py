@@ -84,23 +84,25 @@ def _check_password(station: StationRow, authorization: str | None) -> Refusal |
     if found is None:
         return _unauthorized("bad_header", "the Authorization header is not Basic\n")
     user, password = found
-    # The password is compared in any case, so that the time taken tells nothing of the name.
-    right = password_matches(station, password)
-    if user.casefold() not in ("", station.id.casefold()) or not right:
+    # The whitepaper's keys are bytes, which stations send as they are or in hexadecimal. All
+    # forms are compared in any case, so that the time taken tells nothing.
+    forms = (password.decode("utf-8", "replace"), password.hex(), password.hex().upper())
+    right = [password_matches(station, form) for form in forms]
+    if user.casefold() not in ("", station.id.casefold()) or True not in right:
         return _unauthorized("wrong_password", "wrong station id or password\n")
     return None
 
 
-def _basic(header: str) -> tuple[str, str] | None:
+def _basic(header: str) -> tuple[str, bytes] | None:
     scheme, _, value = header.partition(" ")
     if scheme.casefold() != "basic":
         return None
     try:
-        text = base64.b64decode(value.strip(), validate=True).decode("utf-8", "replace")
+        text = base64.b64decode(value.strip(), validate=True)
     except (binascii.Error, ValueError):
         return None
-    user, colon, password = text.partition(":")
-    return (user, password) if colon else None
+    user, colon, password = text.partition(b":")
+    return (user.decode("utf-8", "replace"), password) if colon else None
 
 
 def _unauthorized(reason: str, text: str) -> Refusal:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+import psycopg
 import structlog
 from psycopg import AsyncConnection
 
@@ -91,6 +92,12 @@ class Journal:
         if error is None:
             for _, _, stored in batch:
                 _settle(stored, None)
+            return
+        if isinstance(error, psycopg.OperationalError):
+            # The database is away: trying frame by frame would only make everybody wait longer.
+            log.warning("journal_not_stored", frames=len(batch), error=repr(error)[:200])
+            for _, _, stored in batch:
+                _settle(stored, error)
             return
         # One bad frame must not refuse its neighbours: store each by itself.
         for frame, fold, stored in batch:

@@ -100,7 +100,7 @@ class Lanes:
         began = perf_counter()
         said = self._read(peer, call, frame)
         lane = said.inbound.lane(said.value)
-        with correlated(peer.memory.trace_of(_transaction(said.messages))) as trace:
+        with correlated(_trace(peer.memory, said.messages)) as trace:
             if lane == "action":
                 with span("ocpp.call", station=peer.station.id, action=call.action):
                     body = await self._decide(peer, said, trace)
@@ -116,7 +116,8 @@ class Lanes:
 
     async def note_refusal(self, peer: Peer, call: Call, frame: bytes, reply: bytes) -> None:
         """Keep a refused CALL in the log, so that somebody can see why."""
-        row = self._frame(peer, call, frame, self._database.clock.now(), reply, "")
+        at = self._database.clock.now()
+        row = self._frame(peer, call, frame, at=at, reply=reply, trace="")
         await self._journal.note(row)
 
     def _read(self, peer: Peer, call: Call, frame: bytes) -> Said:
@@ -126,11 +127,11 @@ class Lanes:
         reading: Any = read(inbound.wire, call.payload, strict=self._strict)
         for one in reading.deviations:
             DEVIATIONS.labels(version, call.action, one.kind).inc()
-        if reading.deviations:
-            log.info(
-                "station_deviates", station=peer.station.id, action=call.action,
-                how=[f"{one.kind} {one.path}" for one in reading.deviations][:8],
-            )  # fmt: skip
+            if peer.memory.first_time(f"{call.action} {one.kind} {one.path}"):
+                log.info(
+                    "station_deviates", station=peer.station.id, action=call.action,
+                    kind=one.kind, path=one.path,
+                )  # fmt: skip
         heard = Heard(peer.station, self._database.clock.now())
         messages = inbound.messages(reading.value, heard)
         return Said(call, frame, inbound, reading.value, heard, messages)
@@ -142,12 +143,11 @@ class Lanes:
         self._folder.add(peer.station)
 
     async def _decide(self, peer: Peer, said: Said, trace: str) -> bytes:
-        (message,) = said.messages
-        asked = _asked(message)
+        asked = _asked(said.messages[0])
         told: Authorization | None = None
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                body = await self._in_one(peer, said, message, asked, told, trace)
+                body = await self._in_one(peer, said, asked, told, trace=trace)
             except Unfoldable:
                 await set_aside(self._database, peer.station)
             except _LOST_RACE:
@@ -163,34 +163,39 @@ class Lanes:
         raise PayloadError(Fault.INTERNAL, "too many attempts")
 
     async def _in_one(
-        self, peer: Peer, said: Said, message: Message, asked: AuthorizeAsked | None,
-        told: Authorization | None, trace: str,
-    ) -> bytes | None:  # fmt: skip
+        self,
+        peer: Peer,
+        said: Said,
+        asked: AuthorizeAsked | None,
+        told: Authorization | None,
+        *,
+        trace: str,
+    ) -> bytes | None:
         """Decide and store in one transaction; ``None``: the eMSP must be asked first."""
         station, memory = peer.station, peer.memory
         mark = memory.written
+        body, outcome = None, None
         async with self._database.tx(station.tenant, actor=station.id) as tx:
             if memory.unfolded:
                 while await fold_pending(tx, station):
                     pass
             if asked is not None and told is None:
                 told = await self._authorizer.local(tx, asked)
-            body = None
             if asked is None or told is not None:
-                outcome = await _act(tx, message, told)
+                outcome = await _act(tx, said.messages[0], told)
                 body = encode_payload(said.inbound.reply(said.value, outcome, tx.now))
                 await note_frame(tx, self._row(peer, said, body, trace))
         memory.folded = mark
         if body is not None:
-            _follow(memory, message, outcome, trace)
+            _follow(memory, said.messages[0], outcome, trace)
         return body
 
     def _row(self, peer: Peer, said: Said, body: bytes, trace: str) -> FrameRow:
         reply = encode_result(said.call.id, Raw(body))
-        return self._frame(peer, said.call, said.frame, said.heard.at, reply, trace)
+        return self._frame(peer, said.call, said.frame, at=said.heard.at, reply=reply, trace=trace)
 
     def _frame(
-        self, peer: Peer, call: Call, frame: bytes, at: datetime, reply: bytes, trace: str
+        self, peer: Peer, call: Call, frame: bytes, *, at: datetime, reply: bytes, trace: str
     ) -> FrameRow:
         return FrameRow(
             station_id=peer.station.id, id=self.ids.next(), tenant_id=peer.station.tenant, at=at,
@@ -239,9 +244,20 @@ def _transaction(messages: tuple[Message, ...]) -> Transaction | None:
     return None
 
 
+def _trace(memory: Memory, messages: tuple[Message, ...]) -> str:
+    """The correlation id under which to go on: of the transaction, or of the card's Authorize."""
+    found = memory.trace_of(_transaction(messages))
+    if not found and messages and isinstance(messages[0], TransactionStarted):
+        token = messages[0].token
+        return memory.trace_of_token(token.uid) if token else ""
+    return found
+
+
 def _follow(memory: Memory, message: Message, outcome: Outcome, trace: str) -> None:
     if isinstance(outcome, StartAnswer):
         memory.follow(Transaction(number=outcome.number), trace)
     found = _transaction((message,))
     if found is not None:
         memory.follow(found, trace)
+    elif isinstance(message, AuthorizeAsked):
+        memory.follow_token(message.token.uid, trace)

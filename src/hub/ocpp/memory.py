@@ -13,12 +13,13 @@ from hub.charging.messages import Transaction
 from hub.ocpp.replies import ReplyCache
 
 _TRACES = 32
+_QUIRKS = 100
 
 
 class Memory:
     """One station. ``turn`` is held while a CALL of it is decided: one at a time per station."""
 
-    __slots__ = ("_traces", "folded", "loaded", "replies", "turn", "written")
+    __slots__ = ("_quirks", "_traces", "folded", "loaded", "replies", "turn", "written")
 
     def __init__(self) -> None:
         self.replies = ReplyCache(capacity=64)
@@ -29,6 +30,14 @@ class Memory:
         self.written = 1
         self.folded = 0
         self._traces: OrderedDict[str, str] = OrderedDict()
+        self._quirks: set[str] = set()
+
+    def first_time(self, quirk: str) -> bool:
+        """Whether this deviation was not told before (the first 100 of a station are told)."""
+        if quirk in self._quirks or len(self._quirks) >= _QUIRKS:
+            return False
+        self._quirks.add(quirk)
+        return True
 
     @property
     def unfolded(self) -> bool:
@@ -44,6 +53,14 @@ class Memory:
         self._traces.move_to_end(key)
         if len(self._traces) > _TRACES:
             self._traces.popitem(last=False)
+
+    def follow_token(self, uid: str, trace: str) -> None:
+        """Remember under which correlation id a card was authorised, for the start to come."""
+        self.follow(Transaction(ref=f"\0{uid.upper()}"), trace)
+
+    def trace_of_token(self, uid: str) -> str:
+        """The correlation id of a card's last Authorize, given once; empty if there is none."""
+        return self._traces.pop(f"r\0{uid.upper()}", "")
 
     def trace_of(self, transaction: Transaction | None) -> str:
         """The correlation id of a transaction, empty if not known."""

@@ -39,6 +39,7 @@ from hub.runtime import PLATFORM, Bus, Database, Tx
 from hub.stations import (
     StationRef,
     StationRow,
+    commands_due,
     find_station,
     note_unknown_station,
     seen,
@@ -53,7 +54,8 @@ COMMAND_TOPIC = "command:"
 """``bus.publish(COMMAND_TOPIC + station_id)`` wakes the station's link to look for commands."""
 
 PING_SECONDS = 45
-_TEND_SECONDS = 15.0
+_TEND_SECONDS = 1.0
+_TEND_SLICES = 30
 _SILENCE_SECONDS = 3 * 300 + 60.0
 _RECALLED = 64
 
@@ -293,28 +295,41 @@ class OcppServer:
                     link.deliver()
 
     async def _tend(self) -> None:
-        """Now and then: note who was heard, look for commands, end what has been silent."""
-        loop = asyncio.get_running_loop()
+        """Look after every link once in 30 s, a slice of them each second."""
+        turn = 0
         while True:
             await asyncio.sleep(_TEND_SECONDS)
-            now = loop.time()
-            heard: dict[UUID, list[str]] = defaultdict(list)
-            for link in list(self._links.values()):
-                link.deliver()
-                if now - link.heard_at > _SILENCE_SECONDS:
-                    log.warning("station_silent", station=link.peer.station.id)
-                    link.socket.transport.abort()
-                elif now - link.heard_at <= _TEND_SECONDS:
-                    heard[link.peer.station.tenant].append(link.peer.station.id)
-            await self._note_seen(heard)
-
-    async def _note_seen(self, heard: dict[UUID, list[str]]) -> None:
-        for tenant, stations in heard.items():
+            turn += 1
+            links = [
+                link
+                for place, link in enumerate(list(self._links.values()))
+                if place % _TEND_SLICES == turn % _TEND_SLICES
+            ]
             try:
-                async with self._database.tx(tenant, actor="ocpp") as tx:
-                    await seen(tx, stations)
+                await self._tend_slice([link for link in links if not self._silent(link)])
             except PASSING as error:
-                log.warning("seen_not_stored", error=repr(error)[:200])
+                log.warning("stations_not_tended", error=repr(error)[:200])
+
+    def _silent(self, link: StationLink) -> bool:
+        """Whether a link has said nothing for three heartbeats; then it is cut."""
+        if asyncio.get_running_loop().time() - link.heard_at <= _SILENCE_SECONDS:
+            return False
+        log.warning("station_silent", station=link.peer.station.id)
+        link.socket.transport.abort()
+        return True
+
+    async def _tend_slice(self, links: Sequence[StationLink]) -> None:
+        """Note who is here, and wake links whose wake-up for a command was lost."""
+        since = asyncio.get_running_loop().time() - _TEND_SECONDS * _TEND_SLICES
+        here: dict[UUID, list[StationLink]] = defaultdict(list)
+        for link in links:
+            here[link.peer.station.tenant].append(link)
+        for tenant, present in here.items():
+            async with self._database.tx(tenant, actor="ocpp") as tx:
+                await seen(tx, [link.peer.station.id for link in present if link.heard_at > since])
+                for link in present:
+                    if await commands_due(tx, link.peer.station):
+                        link.deliver()
 
 
 async def _recall(tx: Tx, station: StationRef, memory: Memory) -> None:
