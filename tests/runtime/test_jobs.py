@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from hub.runtime import Database, Event, JobRunner, Retry, Tx, flow_job, job
@@ -219,10 +220,12 @@ async def test_a_worker_that_is_alone_takes_up_at_once_what_a_dead_one_left(
     assert len(await JobRunner(database, [ring])._claim()) == 1
     running = asyncio.create_task(JobRunner(database, [ring], alone=True).run())
     await asyncio.wait_for(heard.wait(), 10)
-    running.cancel()
+    await _ended(running)
 
 
-async def test_work_goes_on_after_the_database_was_away(database: Database) -> None:
+async def test_work_goes_on_after_the_database_was_away(
+    database: Database, database_url: str
+) -> None:
     heard = asyncio.Event()
 
     async def hear(event: Rang) -> None:
@@ -231,12 +234,17 @@ async def test_work_goes_on_after_the_database_was_away(database: Database) -> N
     ring = flow_job("test.away", Rang, hear)
     database.subscriptions = {Rang: [ring]}
     running = asyncio.create_task(JobRunner(database, [ring]).run())
-    async with database.system_tx() as tx:
-        await tx.run(
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute(
             """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()"""
         )
     async with database.tx() as tx:
         tx.emit(Rang(bell="a", n=1))
     await asyncio.wait_for(heard.wait(), 20)
-    running.cancel()
+    await _ended(running)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

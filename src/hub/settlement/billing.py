@@ -74,7 +74,7 @@ async def closed_session(tx: Tx, session_id: UUID) -> ClosedSession:
     )
     if found is None:
         raise NotFound("session", str(session_id))
-    if found.state == "INVALID":
+    if found.state == "INVALID" and not found.held:
         return found
     if found.state != "COMPLETED":
         raise HeldBack(f"the session is {found.state}")
