@@ -1,7 +1,7 @@
 """P4: group commit. Floor: pgbench, one row per commit, 32 clients, on the same durable Postgres.
 
-Candidates: the journal's writer alone, and messages end to end through ``hub serve``. Goals: 1.0
-and 0.6 of the floor's rows per second. Prints one JSON object; exits 1 below 0.8 of a goal.
+Candidate: messages end to end through ``hub serve``. Goal: 0.6 of the floor's rows per second.
+Prints one JSON object; exits 1 below 0.8 of the goal.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ async def measure(*, stations: int, seconds: float, times: int) -> dict[str, Any
 
 
 async def main() -> int:
-    """End to end; the writer alone is measured where it lives (``tests/ocpp``)."""
+    """Measure and judge."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--stations", type=int, default=100)
     options.add_argument("--seconds", type=float, default=4)

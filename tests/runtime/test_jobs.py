@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
@@ -201,3 +202,41 @@ async def test_finished_jobs_and_their_events_are_pruned(database: Database) -> 
     async with database.tx() as tx:
         assert await prune(tx, tx.now + timedelta(days=1)) == 1
         assert await tx.value("SELECT count(*) FROM runtime.event") == 0
+
+
+async def test_a_worker_that_is_alone_takes_up_at_once_what_a_dead_one_left(
+    database: Database,
+) -> None:
+    heard = asyncio.Event()
+
+    async def hear(event: Rang) -> None:
+        heard.set()
+
+    ring = flow_job("test.alone", Rang, hear)
+    database.subscriptions = {Rang: [ring]}
+    async with database.tx() as tx:
+        tx.emit(Rang(bell="a", n=1))
+    assert len(await JobRunner(database, [ring])._claim()) == 1
+    running = asyncio.create_task(JobRunner(database, [ring], alone=True).run())
+    await asyncio.wait_for(heard.wait(), 10)
+    running.cancel()
+
+
+async def test_work_goes_on_after_the_database_was_away(database: Database) -> None:
+    heard = asyncio.Event()
+
+    async def hear(event: Rang) -> None:
+        heard.set()
+
+    ring = flow_job("test.away", Rang, hear)
+    database.subscriptions = {Rang: [ring]}
+    running = asyncio.create_task(JobRunner(database, [ring]).run())
+    async with database.system_tx() as tx:
+        await tx.run(
+            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+        )
+    async with database.tx() as tx:
+        tx.emit(Rang(bell="a", n=1))
+    await asyncio.wait_for(heard.wait(), 20)
+    running.cancel()

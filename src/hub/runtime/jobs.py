@@ -15,7 +15,7 @@ import structlog
 
 from hub.kernel import HubError, NotFound, decode, new_id
 from hub.runtime.bus import Wake
-from hub.runtime.db import Database, Tx
+from hub.runtime.db import AWAY, Database, Tx
 from hub.runtime.events import Job
 from hub.runtime.trace import correlated
 
@@ -64,21 +64,40 @@ class JobRunner:
     """Runs the jobs of one process. Lease times are wall time in Postgres' own clock."""
 
     def __init__(
-        self, database: Database, jobs: Iterable[Job], *, batch: int = 32, parallel: int = 8
+        self,
+        database: Database,
+        jobs: Iterable[Job],
+        *,
+        batch: int = 32,
+        parallel: int = 8,
+        alone: bool = False,
     ) -> None:
+        """``alone``: no other worker can be alive, so jobs left in hand are taken back at once."""
         self._database = database
         self._jobs = {job.name: job for job in jobs}
         self._batch = batch
         self._parallel = parallel
+        self._alone = alone
         self._wake = Wake()
         self._worker = new_id()
         database.jobs_ready = self._wake.ring
 
     async def run(self) -> None:
-        """Work until cancelled; jobs in hand when cancelled are run again by their lease."""
+        """Work until cancelled; jobs in hand when cancelled are run again by their lease.
+
+        A database that is away for a while is waited for.
+        """
+        recovered = not self._alone
         while True:
-            if not await self.run_once():
-                await self._wake.wait(_POLL)
+            try:
+                if not recovered:
+                    await self.recover()
+                    recovered = True
+                if not await self.run_once():
+                    await self._wake.wait(_POLL)
+            except AWAY as error:
+                log.warning("jobs_without_database", error=repr(error)[:200])
+                await asyncio.sleep(_POLL)
 
     async def run_once(self) -> int:
         """Claim and run one batch; returns how many jobs were claimed."""
