@@ -52,23 +52,27 @@ GRANT INSERT ON ocpp.frame, ocpp.pending TO hub_ingest;
 OURS = "nullif(current_setting('hub.tenant', true), '')::uuid"
 
 FUNCTIONS = f"""
+-- In plpgsql, because its plans are kept: these two run for every decided message.
 CREATE FUNCTION ocpp.take_pending(station text, most bigint) RETURNS SETOF ocpp.frame
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
-  WITH taken AS (
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+  RETURN QUERY WITH taken AS (
     DELETE FROM ocpp.pending p WHERE p.station_id = station AND p.tenant_id = {OURS}
       AND p.id IN (SELECT o.id FROM ocpp.pending o WHERE o.station_id = station
                    ORDER BY o.id LIMIT most)
     RETURNING p.station_id, p.id)
-  SELECT f.* FROM taken t JOIN ocpp.frame f USING (station_id, id) ORDER BY f.id
-$$;
+  SELECT f.* FROM taken t JOIN ocpp.frame f ON f.station_id = t.station_id AND f.id = t.id
+  ORDER BY f.id;
+END $$;
 
 CREATE FUNCTION ocpp.note_frame(
   station text, number bigint, at timestamptz, direction text, protocol text, action text,
   message_id text, call bytea, reply bytea, trace text) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
-  INSERT INTO ocpp.frame
-  VALUES (station, number, {OURS}, at, direction, protocol, action, message_id, call, reply, trace)
-$$;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+  INSERT INTO ocpp.frame VALUES
+    (station, number, {OURS}, at, direction, protocol, action, message_id, call, reply, trace);
+END $$;
 
 CREATE FUNCTION ocpp.frames_of(station text, before bigint, most integer)
 RETURNS SETOF ocpp.frame

@@ -34,6 +34,7 @@ log = structlog.get_logger()
 EVERY = 0.5
 _NET_EVERY = 60
 _AT_ONCE = 4
+_BATCH = 1000
 
 # What says nothing about the frame: the database is away or another transaction won.
 PASSING = (psycopg.OperationalError, psycopg.InterfaceError, DatabaseUnavailable)
@@ -52,21 +53,22 @@ class _Told(Struct, frozen=True):
     trace: str
 
 
-async def fold_pending(tx: Tx, station: StationRef, *, most: int = 2000) -> int:
-    """Fold what the journal holds for a station in ``tx``; returns how many frames.
+async def fold_pending(tx: Tx, station: StationRef) -> None:
+    """Fold all that the journal holds for a station in ``tx``.
 
     Raises ``Unfoldable`` when a frame is at fault: then the transaction must be given up and
     ``set_aside`` be called.
     """
-    frames = await take_pending(tx, station.id, most)
-    if frames:
+    while True:
+        frames = await take_pending(tx, station.id, _BATCH)
         try:
             await _apply(tx, [told for frame in frames for told in _told(frame)])
         except PASSING:
             raise
         except AT_FAULT as error:
             raise Unfoldable from error
-    return len(frames)
+        if len(frames) < _BATCH:
+            return
 
 
 async def set_aside(database: Database, station: StationRef) -> None:
@@ -202,10 +204,8 @@ async def fold_station(database: Database, station: StationRef, memory: Memory) 
     """Fold all that waits for a station, in transactions of its own."""
     mark = memory.written
     try:
-        while True:
-            async with database.tx(station.tenant, actor=station.id) as tx:
-                if not await fold_pending(tx, station, most=500):
-                    break
+        async with database.tx(station.tenant, actor=station.id) as tx:
+            await fold_pending(tx, station)
     except Unfoldable:
         await set_aside(database, station)
     memory.folded = mark

@@ -148,7 +148,7 @@ def _settle(stored: asyncio.Future[None] | None, error: Exception | None) -> Non
         stored.set_exception(error)
 
 
-async def take_pending(tx: Tx, station_id: str, most: int = 2000) -> list[FrameRow]:
+async def take_pending(tx: Tx, station_id: str, most: int) -> list[FrameRow]:
     """The ``most`` oldest journalled frames of the station that wait to be folded, in order.
 
     Whoever takes them folds them in the same transaction; a rollback gives them back.

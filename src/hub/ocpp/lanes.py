@@ -177,8 +177,7 @@ class Lanes:
         body, outcome = None, None
         async with self._database.tx(station.tenant, actor=station.id) as tx:
             if memory.unfolded:
-                while await fold_pending(tx, station):
-                    pass
+                await fold_pending(tx, station)
             if asked is not None and told is None:
                 told = await self._authorizer.local(tx, asked)
             if asked is None or told is not None:

@@ -132,14 +132,28 @@ class Tx:
         return self._connection or await self._begin()
 
     async def _begin(self) -> AsyncConnection[Any]:
+        begin = f"BEGIN; SET LOCAL hub.tenant = '{self.tenant}'"
+        while True:
+            connection = await self._taken()
+            try:
+                # One round trip: the tenant is an UUID, so it cannot carry SQL.
+                await connection.execute(begin, prepare=False)
+            except OperationalError:
+                # A pooled connection may have died with an earlier server: nothing was asked of
+                # it yet, so another one may be. A fresh one that fails is a real failure.
+                stale = connection.broken
+                await self._abandon()
+                if not stale:
+                    raise
+            else:
+                return connection
+
+    async def _taken(self) -> AsyncConnection[Any]:
         try:
-            connection = await self._pool.getconn()
+            self._connection = await self._pool.getconn()
         except PoolTimeout as error:
             raise DatabaseUnavailable from error
-        self._connection = connection
-        # One round trip: the tenant is an UUID, so it cannot carry SQL.
-        await connection.execute(f"BEGIN; SET LOCAL hub.tenant = '{self.tenant}'", prepare=False)
-        return connection
+        return self._connection
 
     async def _write_events(self) -> None:
         for event, at, jobs in self._events:
