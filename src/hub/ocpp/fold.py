@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import groupby
 
 import psycopg
 import structlog
 from msgspec import MsgspecError, Struct
 
-from hub.charging import note_status, record_meters, update_session
+from hub.charging import note_status, record_meters, record_updates
 from hub.charging.messages import MetersSampled, TransactionUpdated
 from hub.kernel import HubError
 from hub.ocpp.dialect import Heard, Message, ReservationEnded, SecurityEventTold, VariablesReported
@@ -112,19 +113,30 @@ def _told(frame: FrameRow) -> list[_Told]:
 
 
 async def _apply(tx: Tx, told: Sequence[_Told]) -> None:
-    """Take the messages in order; meter values that follow each other in one call."""
-    meters: list[MetersSampled] = []
-    for one in told:
-        if isinstance(one.message, MetersSampled):
-            meters.append(one.message)
-            continue
-        if meters:
-            await record_meters(tx, meters)
-            meters = []
-        with correlated(one.trace):
-            await _take(tx, one.message)
-    if meters:
-        await record_meters(tx, meters)
+    """Take the messages in order; those that follow each other and belong together in one call."""
+    for _, group in groupby(told, _together):
+        alike = list(group)
+        messages = [one.message for one in alike]
+        meters = [m for m in messages if isinstance(m, MetersSampled)]
+        updates = [m for m in messages if isinstance(m, TransactionUpdated)]
+        with correlated(alike[0].trace):
+            if meters:
+                await record_meters(tx, meters)
+            elif updates:
+                await record_updates(tx, updates)
+            else:
+                for one in alike:
+                    await _take(tx, one.message)
+
+
+def _together(told: _Told) -> object:
+    match told.message:
+        case MetersSampled():
+            return told.trace
+        case TransactionUpdated(transaction=transaction):
+            return transaction, told.trace
+        case _:
+            return told
 
 
 async def _take(tx: Tx, message: Message) -> None:
@@ -132,8 +144,6 @@ async def _take(tx: Tx, message: Message) -> None:
         case StatusReported():
             await report_status(tx, message)
             await note_status(tx, message)
-        case TransactionUpdated():
-            await update_session(tx, message, None)
         case VariablesReported():
             await save_variables(tx, message.station, message.found)
         case ReservationEnded():
