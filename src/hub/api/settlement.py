@@ -112,7 +112,7 @@ def cdr_shape(one: Cdr) -> dict[str, Any]:
 
 
 @get(
-    "/cdrs", tags=["finance"], operation_id="list_cdrs", responses=answers(),
+    "/cdrs", tags=["finance"], operation_id="list_cdrs", responses=answers(404),
     guards=[needs("finance:read")],
 )  # fmt: skip
 async def list_cdrs(
@@ -169,7 +169,7 @@ async def list_statements(
 
 @post(
     "/settlement/statements", tags=["finance"], operation_id="close_statement",
-    responses=answers(409), guards=[needs("finance:write")],
+    responses=answers(404, 409), guards=[needs("finance:write")],
 )  # fmt: skip
 async def close(tx: Work, data: JSONBody[NewStatement]) -> StatementShape:
     """Put what was issued in a period, and on no statement yet, on a statement for ever."""
