@@ -1,17 +1,17 @@
-"""Roaming partners and our own locations."""
+"""Roaming partners: who they are, and how one is let in."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import get, post, put
+from litestar import get, post
 from litestar.params import FromPath, JSONBody
 
 from hub.api.access import needs
 from hub.api.commands import uuid_of
-from hub.api.pages import Cursor, Limit, Page, key_of, page_of
+from hub.api.pages import Page
 from hub.api.ports import Wired, Work
 from hub.api.problems import answers
 from hub.parties import (
@@ -24,9 +24,6 @@ from hub.parties import (
     partner_by_id,
     partners,
 )
-from hub.stations import Location, bind_station, location, locations, station
-
-_JSON_MEMBERS = ("opening_times", "operator", "publish_allowed_to")
 
 
 class PartyShape(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,70 +114,3 @@ async def invite(tx: Work, wiring: Wired, data: JSONBody[Invitation]) -> Invited
         partner_id=str(made.partner_id), token=made.token,
         versions_url=f"{wiring.settings.base_url}/ocpi/versions",
     )  # fmt: skip
-
-
-@get(
-    "/locations", tags=["partners"], operation_id="list_locations", responses=answers(),
-    guards=[needs("stations:read")],
-)  # fmt: skip
-async def list_locations(
-    tx: Work, limit: Limit = 50, cursor: Cursor = None
-) -> Page[dict[str, Any]]:
-    """Our locations with EVSEs and connectors, in OCPI's words, by id."""
-    key = key_of(cursor, tuple[str])
-    rows = await locations(tx, after=key[0] if key else "", limit=limit + 1)
-    return page_of(rows, limit, lambda row: (row.id,), location_shape)
-
-
-@get(
-    "/locations/{location_id:str}", tags=["partners"], operation_id="get_location",
-    responses=answers(404), guards=[needs("stations:read")],
-)  # fmt: skip
-async def get_location(tx: Work, location_id: FromPath[str]) -> dict[str, Any]:
-    """One location with its EVSEs and connectors."""
-    return location_shape(await location(tx, location_id))
-
-
-class Binding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The EVSE of a location that a station's EVSE number speaks for."""
-
-    evse_uid: str
-
-
-@put(
-    "/stations/{station_id:str}/evses/{number:int}", tags=["stations"], operation_id="bind_evse",
-    responses=answers(404, 409), guards=[needs("stations:write")], status_code=204,
-)  # fmt: skip
-async def bind_evse(
-    tx: Work, station_id: FromPath[str], number: FromPath[int], data: JSONBody[Binding]
-) -> None:
-    """Let one EVSE number of a station speak for an EVSE of a location."""
-    row = await station(tx, station_id)
-    await bind_station(tx, row.id, number, data.evse_uid)
-
-
-def location_shape(found: Location) -> dict[str, Any]:
-    """The location as OCPI writes it; absent members are left out."""
-    return {
-        **_members(found),
-        "evses": [
-            {**_members(evse), "connectors": [_members(one) for one in evse.connectors]}
-            for evse in found.evses
-        ],
-    }
-
-
-def _members(struct: msgspec.Struct) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name in struct.__struct_fields__:
-        value = getattr(struct, name)
-        if value is None or value == () or name in ("more", "evses", "connectors"):
-            continue
-        found[name] = msgspec.Raw(value) if name in _JSON_MEMBERS else value
-    if "coordinates" in found:
-        # OCPI 2.2.1 mod_locations GeoLocation: decimal degrees as strings.
-        place = found["coordinates"]
-        found["coordinates"] = {
-            "latitude": str(place.latitude), "longitude": str(place.longitude),
-        }  # fmt: skip
-    return found

@@ -6,12 +6,13 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
+import psycopg
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 
-from hub.kernel import HubError, encode
+from hub.kernel import HubError, InvalidValue, encode
 from hub.runtime.db import AWAY, DatabaseUnavailable
 
 log = structlog.get_logger()
@@ -83,6 +84,20 @@ class Forbidden(ApiError):
         return f"this API token lacks the scope {self.scope!r}"
 
 
+class NotJson(ApiError):
+    """A body that says it is something else than JSON."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(media_type)
+        self.media_type = media_type
+
+    def __str__(self) -> str:
+        return f"send JSON ('Content-Type: application/json'), not {self.media_type!r}"
+
+
 def problem(status: int, code: str, detail: str, members: dict[str, Any] | None = None) -> Problem:
     """A problem of ours, titled by its HTTP status."""
     return Problem(
@@ -100,7 +115,14 @@ def problem_of(error: Exception) -> Problem:
         return _of_framework(error)
     if isinstance(error, AWAY):
         return problem(503, DatabaseUnavailable.code, str(DatabaseUnavailable()))
+    if isinstance(error, psycopg.DataError):
+        # Text with NUL, a number beyond its column: Postgres says it about the caller's value.
+        return problem(400, InvalidValue.code, f"a value cannot be stored: {_first_line(error)}")
     return problem(500, "internal_error", "something failed on our side; it has been logged")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _of_framework(error: HTTPException) -> Problem:

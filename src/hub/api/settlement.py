@@ -18,9 +18,9 @@ from hub.api.pages import Cursor, Limit, Page, key_of, page_of
 from hub.api.ports import Work
 from hub.api.problems import answers
 from hub.api.tariffs import ocpi_of
-from hub.runtime import Tx
 from hub.settlement import (
     Cdr,
+    Held,
     Statement,
     StatementTotal,
     cdr,
@@ -31,6 +31,7 @@ from hub.settlement import (
     statement,
     statement_csv,
     statement_json,
+    statements,
 )
 
 OfPartner = Annotated[
@@ -96,16 +97,10 @@ class HeldShape(msgspec.Struct, frozen=True):
     reason: str
     held_at: datetime
 
-
-async def statements(tx: Tx, *, before: UUID | None = None, limit: int = 50) -> list[Statement]:
-    """A page of the statements that hold a CDR, newest first, older than ``before``."""
-    rows = await tx.rows(
-        """SELECT DISTINCT statement_id FROM settlement.v_cdr
-           WHERE statement_id IS NOT NULL AND (%s::uuid IS NULL OR statement_id < %s)
-           ORDER BY statement_id DESC LIMIT %s""",
-        before, before, limit,
-    )  # fmt: skip
-    return [await statement(tx, row[0]) for row in rows]
+    @classmethod
+    def of(cls, one: Held) -> HeldShape:
+        """The shape of a held session."""
+        return cls(str(one.session_id), one.reason, one.held_at)
 
 
 def cdr_shape(one: Cdr) -> dict[str, Any]:
@@ -117,7 +112,7 @@ def cdr_shape(one: Cdr) -> dict[str, Any]:
 
 
 @get(
-    "/cdrs", tags=["finance"], operation_id="list_cdrs", responses=answers(),
+    "/cdrs", tags=["finance"], operation_id="list_cdrs", responses=answers(404),
     guards=[needs("finance:read")],
 )  # fmt: skip
 async def list_cdrs(
@@ -152,10 +147,11 @@ async def credit(tx: Work, cdr_id: FromPath[str], data: JSONBody[Credit]) -> dic
     "/settlement/held", tags=["finance"], operation_id="list_held_sessions", responses=answers(),
     guards=[needs("finance:read")],
 )  # fmt: skip
-async def list_held(tx: Work) -> Page[HeldShape]:
-    """Closed sessions that wait for somebody before they are billed: the oldest 500."""
-    rows = await held_sessions(tx, 500)
-    return Page([HeldShape(str(one.session_id), one.reason, one.held_at) for one in rows], None)
+async def list_held(tx: Work, limit: Limit = 50, cursor: Cursor = None) -> Page[HeldShape]:
+    """Closed sessions that wait for somebody before they are billed, oldest first."""
+    key = key_of(cursor, tuple[datetime, UUID])
+    rows = await held_sessions(tx, limit + 1, after=key)
+    return page_of(rows, limit, lambda one: (one.held_at, one.session_id), HeldShape.of)
 
 
 @get(
@@ -165,7 +161,7 @@ async def list_held(tx: Work) -> Page[HeldShape]:
 async def list_statements(
     tx: Work, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[StatementShape]:
-    """Closed statements with at least one CDR, newest first."""
+    """Closed statements, newest first, those without a CDR included."""
     key = key_of(cursor, tuple[UUID])
     rows = await statements(tx, before=key[0] if key else None, limit=limit + 1)
     return page_of(rows, limit, lambda one: (one.id,), StatementShape.of)
@@ -173,7 +169,7 @@ async def list_statements(
 
 @post(
     "/settlement/statements", tags=["finance"], operation_id="close_statement",
-    responses=answers(409), guards=[needs("finance:write")],
+    responses=answers(404, 409), guards=[needs("finance:write")],
 )  # fmt: skip
 async def close(tx: Work, data: JSONBody[NewStatement]) -> StatementShape:
     """Put what was issued in a period, and on no statement yet, on a statement for ever."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from litestar import get, post
+from litestar import Request, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from hub.api.access import needs
+from hub.api.access import Principal, needs
 from hub.api.pages import Cursor, Limit, Page, key_of, page_of
 from hub.api.ports import Work
-from hub.api.problems import answers
+from hub.api.problems import ApiError, FieldProblem, answers
+from hub.api.raw import TokensOperation
 from hub.charging import (
     Token,
     block_token,
@@ -22,8 +23,11 @@ from hub.charging import (
     tokens,
     tokens_by_uid,
 )
+from hub.kernel import InvalidValue, decode
 from hub.parties import Party, our_party
 from hub.runtime import Tx
+
+_TOLD: Final = 100
 
 TokenType = Literal["RFID", "APP_USER", "AD_HOC_USER", "EMAID", "OTHER"]
 OfUid = Annotated[str | None, QueryParameter(name="uid", description="Only tokens of this uid.")]
@@ -82,6 +86,25 @@ class Imported(msgspec.Struct, frozen=True):
     changed: int
 
 
+class RowsRefused(ApiError):
+    """A bulk import with rows that are no tokens; nothing of it was stored."""
+
+    code = "rows_refused"
+    status = 400
+
+    def __init__(self, rows: int, wrong: list[FieldProblem]) -> None:
+        super().__init__(rows, wrong)
+        self.rows = rows
+        self.wrong = wrong
+
+    def members(self) -> dict[str, Any]:
+        """The first wrong rows, by their place in the list."""
+        return {"errors": self.wrong[:_TOLD]}
+
+    def __str__(self) -> str:
+        return f"{len(self.wrong)} of {self.rows} tokens are wrong, so none was stored: see errors"
+
+
 class Expiry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a token ends; at once when not given."""
 
@@ -115,14 +138,27 @@ async def create_token(tx: Work, data: JSONBody[NewToken]) -> TokenShape:
 
 
 @post(
-    "/tokens/import", tags=["charging"], operation_id="import_tokens", responses=answers(),
+    "/tokens/import", tags=["charging"], operation_id="import_tokens",
+    operation_class=TokensOperation, responses=answers(),
     guards=[needs("charging:write")], status_code=200,
 )  # fmt: skip
-async def import_tokens(tx: Work, data: JSONBody[list[NewToken]]) -> Imported:
-    """Issue many tokens at once: all of them, or none when one is wrong."""
+async def import_tokens(request: Request[Principal, Any, Any], tx: Work) -> Imported:
+    """Issue many tokens at once: all of them, or none when one is wrong; every wrong one is told.
+
+    Each is an object as for one token.
+    """
     party = await our_party(tx)
-    changed = [await save_token(tx, token_of(one, party, tx)) for one in data]
-    return Imported(len(changed), sum(changed))
+    wrong: list[FieldProblem] = []
+    changed = 0
+    rows = _rows(await request.body())
+    for row, raw in enumerate(rows):
+        try:
+            changed += await save_token(tx, token_of(decode(raw, NewToken), party, tx))
+        except (msgspec.DecodeError, InvalidValue) as error:
+            wrong.append(FieldProblem(f"[{row}]", str(error)))
+    if wrong:
+        raise RowsRefused(len(rows), wrong)
+    return Imported(len(rows), changed)
 
 
 @post(
@@ -152,6 +188,13 @@ async def unblock(tx: Work, uid: FromPath[str]) -> None:
 async def expire(tx: Work, uid: FromPath[str], data: JSONBody[Expiry | None] = None) -> None:
     """Let a token of ours end at an instant, or at once."""
     await expire_token(tx, uid, data.at if data and data.at else tx.now)
+
+
+def _rows(body: bytes) -> list[msgspec.Raw]:
+    try:
+        return decode(body, list[msgspec.Raw])
+    except msgspec.DecodeError as error:
+        raise InvalidValue("body", f"must be a list of tokens: {error}") from error
 
 
 def token_of(new: NewToken, party: Party, tx: Tx) -> Token:

@@ -18,7 +18,8 @@ from hub import __version__
 from hub.api.access import BearerLock, Gate, Lock
 from hub.api.docs import DocsPage
 from hub.api.ports import Wiring
-from hub.api.problems import answer_error
+from hub.api.problems import NotJson, answer_error
+from hub.api.raw import ExactNumbers
 from hub.api.routes import HANDLERS, PUBLIC
 from hub.kernel import HubError, encode
 from hub.runtime import Tx
@@ -73,6 +74,19 @@ async def openapi_json(request: Request[Any, Any, Any]) -> bytes:
     return encode(request.app.openapi_schema.to_schema())
 
 
+# The second is what `curl -d` says of any body.
+_READ_AS_JSON = ("application/json", "application/x-www-form-urlencoded", "")
+
+
+def only_json(request: Request[Any, Any, Any]) -> None:
+    """Refuse a body that says it is something else: ``NotJson``."""
+    if request.headers.get("content-length", "0") == "0":
+        return
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in _READ_AS_JSON and not media_type.endswith("+json"):
+        raise NotJson(media_type)
+
+
 def api_router() -> Router:
     """Everything below ``/api/v1``."""
     return Router(
@@ -80,6 +94,7 @@ def api_router() -> Router:
         route_handlers=list(HANDLERS),
         dependencies={"tx": Provide(provide_tx)},
         response_class=ExactResponse,
+        before_request=only_json,
         security=[{"token": []}],
     )
 
@@ -95,6 +110,7 @@ def litestar_app(wiring: Wiring, doors: Sequence[Router | ASGIRouteHandler] = ()
         },
         request_max_body_size=_MAX_BODY,
         logging_config=None,
+        plugins=[ExactNumbers()],
     )  # fmt: skip
     app.state.wiring = wiring
     return app

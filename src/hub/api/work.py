@@ -19,8 +19,6 @@ from hub.charging import SessionException, exceptions, resolve_exception
 from hub.kernel import NotFound
 from hub.runtime.jobs import DeadJob, dead_jobs, drop_job, replay_job
 
-_SHOWN = 500
-
 Resolved = Annotated[
     bool | None, QueryParameter(name="resolved", description="Only those that are resolved.")
 ]
@@ -50,9 +48,11 @@ class DeadJobShape(msgspec.Struct, frozen=True, kw_only=True):
     "/jobs/dead", tags=["system"], operation_id="list_dead_jobs", responses=answers(),
     guards=[needs("system:read")],
 )  # fmt: skip
-async def list_dead_jobs(tx: Work) -> Page[DeadJobShape]:
-    """The newest 500 jobs that failed too often and wait for a decision."""
-    return Page([DeadJobShape.of(job) for job in await dead_jobs(tx, _SHOWN)], None)
+async def list_dead_jobs(tx: Work, limit: Limit = 50, cursor: Cursor = None) -> Page[DeadJobShape]:
+    """Jobs that failed too often and wait for a decision, newest first."""
+    key = key_of(cursor, tuple[int])
+    rows = await dead_jobs(tx, limit + 1, before=key[0] if key else None)
+    return page_of(rows, limit, lambda job: (job.id,), DeadJobShape.of)
 
 
 @post(

@@ -187,14 +187,14 @@ class DeadJob(msgspec.Struct, frozen=True):
     run_at: datetime
 
 
-async def dead_jobs(tx: Tx, limit: int = 100) -> list[DeadJob]:
-    """The tenant's dead jobs, newest first."""
+async def dead_jobs(tx: Tx, limit: int = 100, *, before: int | None = None) -> list[DeadJob]:
+    """A page of the tenant's dead jobs, newest first, older than ``before``."""
     return await tx.all(
         DeadJob,
         """SELECT id, name, lane, payload, attempts, last_error, run_at FROM runtime.job
-           WHERE state = 'dead' ORDER BY id DESC LIMIT %s""",
-        limit,
-    )
+           WHERE state = 'dead' AND (%s::bigint IS NULL OR id < %s) ORDER BY id DESC LIMIT %s""",
+        before, before, limit,
+    )  # fmt: skip
 
 
 async def replay_job(tx: Tx, job_id: int) -> None:

@@ -20,7 +20,7 @@ from hub.settlement.model import (
 from hub.settlement.proofs import prove
 from hub.settlement.rendering import statement_csv, statement_json
 from hub.settlement.replay import DEFAULT_TARIFF, Refused, ReplayReport, replay_sessions
-from hub.settlement.statements import close_statement, statement
+from hub.settlement.statements import close_statement, statement, statements
 
 __all__ = [
     "DEFAULT_TARIFF",
@@ -48,4 +48,5 @@ __all__ = [
     "statement",
     "statement_csv",
     "statement_json",
+    "statements",
 ]

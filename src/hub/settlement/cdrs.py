@@ -117,14 +117,19 @@ async def cdrs(
     return [decode(body, Cdr) for (body,) in rows]
 
 
-async def held_sessions(tx: Tx, limit: int = 100) -> list[Held]:
-    """Closed sessions that wait for somebody before they are billed, oldest first."""
+async def held_sessions(
+    tx: Tx, limit: int = 100, *, after: tuple[datetime, UUID] | None = None
+) -> list[Held]:
+    """A page of the closed sessions that wait for somebody, oldest first, by (time, session)."""
+    at, session_id = after or (None, None)
     return await tx.all(
         Held,
         """SELECT session_id, reason, held_at FROM settlement.held
-           WHERE resolved_at IS NULL ORDER BY held_at, session_id LIMIT %s""",
-        limit,
-    )
+           WHERE resolved_at IS NULL
+             AND (%s::timestamptz IS NULL OR (held_at, session_id) > (%s, %s))
+           ORDER BY held_at, session_id LIMIT %s""",
+        at, at, session_id, limit,
+    )  # fmt: skip
 
 
 _INSERT = """

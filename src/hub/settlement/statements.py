@@ -69,6 +69,16 @@ async def statement(tx: Tx, statement_id: UUID) -> Statement:
     return decode(body, Statement)
 
 
+async def statements(tx: Tx, before: UUID | None = None, limit: int = 50) -> list[Statement]:
+    """A page of all statements, newest first, older than ``before``; empty ones included."""
+    rows = await tx.rows(
+        """SELECT body FROM settlement.statement WHERE %s::uuid IS NULL OR id < %s
+           ORDER BY id DESC LIMIT %s""",
+        before, before, limit,
+    )  # fmt: skip
+    return [decode(body, Statement) for (body,) in rows]
+
+
 def totals_of(lines: Sequence[StatementLine]) -> tuple[StatementTotal, ...]:
     """The sums of ``lines`` by currency; pure."""
     sums = []
