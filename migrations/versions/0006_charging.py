@@ -151,11 +151,13 @@ CREATE TABLE charging.reading (
   received_at timestamptz NOT NULL
 );
 -- The value is part of the key: a message said twice is stored once, and two samples of a
--- station whose clock has whole seconds are both kept.
+-- station whose clock has whole seconds are both kept; so are a value and its signed twin.
 CREATE UNIQUE INDEX reading_of_session ON charging.reading
-  (session_id, at, measurand, phase, context, location, value) WHERE session_id IS NOT NULL;
+  (session_id, at, measurand, phase, context, location, value, (signed IS NOT NULL))
+  WHERE session_id IS NOT NULL;
 CREATE UNIQUE INDEX reading_without_session ON charging.reading
-  (station_id, evse, at, measurand, phase, context, location, value) NULLS NOT DISTINCT
+  (station_id, evse, at, measurand, phase, context, location, value, (signed IS NOT NULL))
+  NULLS NOT DISTINCT
   WHERE session_id IS NULL;
 
 CREATE TABLE charging.transaction_event (

@@ -23,6 +23,7 @@ from hub.stations import (
     StationRef,
     answer_command,
     commands_due,
+    conceal_command,
     note_command_effect,
     requeue_command,
     set_password,
@@ -103,6 +104,10 @@ class Delivery:
                 await answer_command(tx, command.id, "timeout", error=why)
             case _:
                 await requeue_command(tx, command.id)
+                return
+        kept = masked(command.action, command.payload)
+        if kept != command.payload:
+            await conceal_command(tx, command.id, kept)
 
     async def _answered(
         self, tx: Tx, station: StationRef, dialect: Dialect, command: Command, end: Answered

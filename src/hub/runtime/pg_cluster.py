@@ -38,6 +38,8 @@ TUNED: Final[Mapping[str, str]] = {
     "jit": "off",
     "wal_compression": "pglz",
     "checkpoint_timeout": "15min",
+    # A fresh database plans badly until its tables were analysed: look often.
+    "autovacuum_naptime": "15s",
     "max_wal_size": "2GB",
     "password_encryption": "scram-sha-256",
     "fsync": "on",

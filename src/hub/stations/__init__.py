@@ -12,6 +12,7 @@ from hub.stations.commands import (
     command,
     commands,
     commands_due,
+    conceal_command,
     expire_commands,
     requeue_command,
     send_command,
