@@ -31,8 +31,8 @@ from hub.stations.messages import StatusReported
 
 log = structlog.get_logger()
 
-EVERY = 0.5
-_NET_EVERY = 60
+EVERY = 1.0
+_NET_EVERY = 30
 _AT_ONCE = 4
 
 # What says nothing about the frame: the database is away or another transaction won.
