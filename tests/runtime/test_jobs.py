@@ -248,3 +248,32 @@ async def test_work_goes_on_after_the_database_was_away(
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_no_job_is_made_for_an_event_that_its_job_does_not_want(database: Database) -> None:
+    heard: list[int] = []
+
+    @job("test.hear_loud", Rang, when=lambda rang: rang.n > 1)
+    async def hear(tx: Tx, event: Rang) -> None:
+        heard.append(event.n)
+
+    database.subscriptions = {Rang: [hear]}
+    async with database.tx() as tx:
+        for n in (1, 2):
+            tx.emit(Rang(bell="a", n=n))
+    assert await _count(database, "ready") == 1
+    await JobRunner(database, [hear]).drain()
+    assert heard == [2]
+
+
+@pytest.mark.parametrize("events", [0, 1, 3])
+async def test_what_concludes_a_transaction_is_done_once_with_its_events(
+    database: Database, events: int
+) -> None:
+    async with database.tx() as tx:
+        for n in range(events):
+            tx.emit(Rang(bell="a", n=n))
+        tx.conclude("SELECT nextval(%s::regclass)", "charging.transaction_number")
+    async with database.tx() as tx:
+        assert await tx.value("SELECT nextval('charging.transaction_number')") == 2
+        assert await tx.value("SELECT count(*) FROM runtime.event") == events

@@ -86,7 +86,7 @@ class Delivery:
             async with self._database.tx(station.tenant, actor=station.id) as tx:
                 await self._store(tx, station, dialect, command, end)
                 if sent is not None:
-                    await note_frame(tx, self._row(station, dialect, command, end, sent))
+                    note_frame(tx, self._row(station, dialect, command, end, sent))
 
     async def _store(
         self, tx: Tx, station: StationRef, dialect: Dialect, command: Command, end: End

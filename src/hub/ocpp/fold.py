@@ -32,8 +32,8 @@ from hub.stations.messages import StatusReported
 
 log = structlog.get_logger()
 
-EVERY = 0.5
-_NET_EVERY = 60
+EVERY = 1.0
+_NET_EVERY = 30
 _AT_ONCE = 4
 _BATCH = 1000
 

@@ -169,9 +169,9 @@ async def stations_pending(tx: Tx) -> list[tuple[str, UUID]]:
     return [(row[0], row[1]) for row in rows]
 
 
-async def note_frame(tx: Tx, frame: FrameRow) -> None:
-    """Store a frame and its reply in the transaction of its effects."""
-    await tx.run(
+def note_frame(tx: Tx, frame: FrameRow) -> None:
+    """Store a frame and its reply in the transaction of its effects, when it commits."""
+    tx.conclude(
         "SELECT ocpp.note_frame(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         frame.station_id, frame.id, frame.at, frame.direction, frame.protocol, frame.action,
         frame.message_id, frame.call, frame.reply, frame.trace,

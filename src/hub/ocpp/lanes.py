@@ -183,7 +183,7 @@ class Lanes:
             if asked is None or told is not None:
                 outcome = await _act(tx, said.messages[0], told)
                 body = encode_payload(said.inbound.reply(said.value, outcome, tx.now))
-                await note_frame(tx, self._row(peer, said, body, trace))
+                note_frame(tx, self._row(peer, said, body, trace))
         memory.folded = mark
         if body is not None:
             _follow(memory, said.messages[0], outcome, trace)

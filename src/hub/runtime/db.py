@@ -40,6 +40,15 @@ class DatabaseUnavailable(HubError):
 AWAY: Final = (OperationalError, InterfaceError, DatabaseUnavailable)
 """What a call raises while the database is away: it says nothing about the call itself."""
 
+_EVENT = """event AS (
+  INSERT INTO runtime.event (tenant_id, name, version, payload, at, actor, trace)
+  VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id)"""
+_JOBS = """job AS (
+  INSERT INTO runtime.job
+    (tenant_id, event_id, name, lane, parks, payload, run_at, trace)
+  SELECT %s, event.id, j.name, j.lane, j.parks, %s, %s, %s
+  FROM event, unnest(%s::text[], %s::text[], %s::boolean[]) AS j (name, lane, parks))"""
+
 
 class Tx:
     """One transaction of one tenant. Created by ``Database.tx``; nothing else commits.
@@ -52,6 +61,7 @@ class Tx:
         self._pool = pool
         self._connection: AsyncConnection[Any] | None = None
         self._events: list[tuple[Event, datetime | None, Sequence[Job]]] = []
+        self._last: list[tuple[str, tuple[object, ...]]] = []
         self._after: list[Callable[[], None]] = []
         self.tenant = tenant
         self.actor = actor
@@ -108,8 +118,14 @@ class Tx:
             return await cursor.fetchone()
 
     def emit(self, event: Event) -> None:
-        """Write ``event`` and a job per subscriber with this transaction's commit."""
-        self._events.append((event, None, self._database.subscriptions.get(type(event), ())))
+        """Write ``event`` and a job per subscriber that wants it with this transaction's commit."""
+        jobs = self._database.subscriptions.get(type(event), ())
+        wanted = [job for job in jobs if job.when is None or job.when(event)]
+        self._events.append((event, None, wanted))
+
+    def conclude(self, sql: str, *params: object) -> None:
+        """Run a ``SELECT`` for its effects as the last statement, at no round trip of its own."""
+        self._last.append((sql, params))
 
     def schedule(self, job: Job, event: Event, *, at: datetime) -> None:
         """Run ``job`` with ``event`` at business time ``at`` or soon after, as a durable timer."""
@@ -155,34 +171,36 @@ class Tx:
             raise DatabaseUnavailable from error
         return self._connection
 
-    async def _write_events(self) -> None:
+    async def _write_last(self) -> None:
+        """Write the events with their jobs and what concludes, as few statements as can be."""
+        last = self._last
         for event, at, jobs in self._events:
-            await self._write_event(event, at, jobs)
+            sql, params = self._event_of(event, at, jobs)
+            then, more = last.pop(0) if last else ("SELECT 1", ())
+            await self.run(f"WITH {sql} {then}", *params, *more)
+            if jobs:
+                self.after_commit(self._database.jobs_ready)
+        for then, more in last:
+            await self.run(then, *more)
 
-    async def _write_event(self, event: Event, at: datetime | None, jobs: Sequence[Job]) -> None:
-        payload = encode(event)
-        # One statement for the event and its jobs: no relay and no dual write.
-        await self.run(
-            """WITH event AS (
-                 INSERT INTO runtime.event (tenant_id, name, version, payload, at, actor, trace)
-                 VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id)
-               INSERT INTO runtime.job
-                 (tenant_id, event_id, name, lane, parks, payload, run_at, trace)
-               SELECT %s, event.id, j.name, j.lane, j.parks, %s, %s, %s
-               FROM event, unnest(%s::text[], %s::text[], %s::boolean[]) AS j (name, lane, parks)
-            """,
-            self.tenant, event.event_name(), event.version, payload, self.now, self.actor,
-            correlation(), self.tenant, payload, at or self.now, correlation(),
+    def _event_of(
+        self, event: Event, at: datetime | None, jobs: Sequence[Job]
+    ) -> tuple[str, list[object]]:
+        """The parts of a statement that insert an event and its jobs: no relay, no dual write."""
+        payload, trace = encode(event), correlation()
+        told = [self.tenant, event.event_name(), event.version, payload, self.now, self.actor]
+        if not jobs:
+            return _EVENT, [*told, trace]
+        return f"{_EVENT}, {_JOBS}", [
+            *told, trace, self.tenant, payload, at or self.now, trace,
             [job.name for job in jobs], [job.lane(event) for job in jobs],
             [job.parks for job in jobs],
-        )  # fmt: skip
-        if jobs:
-            self.after_commit(self._database.jobs_ready)
+        ]  # fmt: skip
 
     async def _finish(self, *, commit: bool) -> None:
         try:
-            if commit and self._events:
-                await self._write_events()
+            if commit and (self._events or self._last):
+                await self._write_last()
             if self._connection is not None:
                 await self._connection.execute("COMMIT" if commit else "ROLLBACK", prepare=False)
         except BaseException:

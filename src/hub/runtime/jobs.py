@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 _LEASE = timedelta(seconds=30)
 _POLL = 1.0
+_ACTIONS = 2
 
 _CLAIM = """
 UPDATE runtime.job SET state = 'running', worker = %s, lease_until = %s, attempts = attempts + 1
@@ -102,10 +103,11 @@ class JobRunner:
     async def run_once(self) -> int:
         """Claim and run one batch; returns how many jobs were claimed."""
         claimed = await self._claim()
-        gate = asyncio.Semaphore(self._parallel)
+        # Actions only use the database, which answers people and stations first: a few at once.
+        few, many = asyncio.Semaphore(_ACTIONS), asyncio.Semaphore(self._parallel)
 
         async def guarded(one: Claimed) -> None:
-            async with gate:
+            async with few if self._jobs[one.name].kind == "action" else many:
                 await self._run(one)
 
         await asyncio.gather(*(guarded(one) for one in claimed))
