@@ -82,7 +82,7 @@ __all__ = [
     "Coordinates", "Evse", "EvseAt", "EvseBound", "EvseStatus", "Location", "NeutralReply",
     "Registered", "RemoteStart", "RemoteStop", "Reservation", "Reset", "StationId", "StationRef",
     "StationRow", "Unlock", "Variable", "answer_command", "approve_station", "bind_station",
-    "boot", "charging_profiles", "command", "commands", "commands_due", "connector_statuses",
+    "boot", "charging_profiles", "command", "commands", "commands_due", "conceal_command", "connector_statuses",
     "end_reservation", "evse_by_uid", "evse_of", "expire_commands", "find_station",
     "forget_connections", "location", "locations", "mark_unreachable", "note_command_effect",
     "note_unknown_station", "password_matches", "refuse_station", "register_station",
