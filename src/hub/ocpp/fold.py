@@ -34,6 +34,7 @@ log = structlog.get_logger()
 EVERY = 1.0
 _NET_EVERY = 30
 _AT_ONCE = 4
+MOST = 1000
 
 # What says nothing about the frame: the database is away or another transaction won.
 PASSING = (psycopg.OperationalError, psycopg.InterfaceError, DatabaseUnavailable)
@@ -48,13 +49,13 @@ class _Told(Struct, frozen=True):
     trace: str
 
 
-async def fold_pending(tx: Tx, station: StationRef, *, most: int = 2000) -> int:
-    """Fold what the journal holds for a station in ``tx``; returns how many frames.
+async def fold_pending(tx: Tx, station: StationRef) -> bool:
+    """Fold what the journal holds for a station in ``tx``; returns whether there may be more.
 
     Raises ``Unfoldable`` when a frame is at fault: then the transaction must be given up and
     ``set_aside`` be called.
     """
-    frames = await take_pending(tx, station.id, most)
+    frames = await take_pending(tx, station.id, MOST)
     if frames:
         try:
             await _apply(tx, [told for frame in frames for told in _told(frame)])
@@ -62,7 +63,7 @@ async def fold_pending(tx: Tx, station: StationRef, *, most: int = 2000) -> int:
             raise
         except Exception as error:
             raise Unfoldable from error
-    return len(frames)
+    return len(frames) == MOST
 
 
 async def set_aside(database: Database, station: StationRef) -> None:
@@ -205,9 +206,10 @@ async def fold_station(database: Database, station: StationRef, memory: Memory) 
     mark = memory.written
     try:
         while True:
-            async with database.tx(station.tenant, actor=station.id) as tx:
-                if not await fold_pending(tx, station, most=500):
-                    break
+            async with database.tx(station.tenant, actor=station.id, keyed=True) as tx:
+                more = await fold_pending(tx, station)
+            if not more:
+                break
     except Unfoldable:
         await set_aside(database, station)
     memory.folded = mark

@@ -169,7 +169,7 @@ class Lanes:
         """Decide and store in one transaction; ``None``: the eMSP must be asked first."""
         station, memory = peer.station, peer.memory
         mark = memory.written
-        async with self._database.tx(station.tenant, actor=station.id) as tx:
+        async with self._database.tx(station.tenant, actor=station.id, keyed=True) as tx:
             if memory.unfolded:
                 while await fold_pending(tx, station):
                     pass
