@@ -6,14 +6,13 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-import psycopg
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 
 from hub.kernel import HubError, InvalidValue, encode
-from hub.runtime.db import AWAY, DatabaseUnavailable
+from hub.runtime.db import AWAY, UNSTORABLE, DatabaseUnavailable
 
 log = structlog.get_logger()
 
@@ -115,7 +114,7 @@ def problem_of(error: Exception) -> Problem:
         return _of_framework(error)
     if isinstance(error, AWAY):
         return problem(503, DatabaseUnavailable.code, str(DatabaseUnavailable()))
-    if isinstance(error, psycopg.DataError):
+    if isinstance(error, UNSTORABLE):
         # Text with NUL, a number beyond its column: Postgres says it about the caller's value.
         return problem(400, InvalidValue.code, f"a value cannot be stored: {_first_line(error)}")
     return problem(500, "internal_error", "something failed on our side; it has been logged")

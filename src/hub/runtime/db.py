@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg import AsyncConnection, DataError, InterfaceError, OperationalError
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import kwargs_row, scalar_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -39,6 +39,9 @@ class DatabaseUnavailable(HubError):
 
 AWAY: Final = (OperationalError, InterfaceError, DatabaseUnavailable)
 """What a call raises while the database is away: it says nothing about the call itself."""
+
+UNSTORABLE: Final = DataError
+"""What a call raises when Postgres cannot hold a value of it (NUL in a text, a year 300000)."""
 
 _EVENT = """event AS (
   INSERT INTO runtime.event (tenant_id, name, version, payload, at, actor, trace)
