@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from hub.kernel import new_id
-from hub.ocpp.commands import Delivery, End, Sent
+from hub.ocpp.commands import Delivery, End, Sent, started_card
 from hub.ocpp.errors import LinkFullError, PayloadError
 from hub.ocpp.fold import PASSING
 from hub.ocpp.frames import Call
@@ -209,6 +209,8 @@ class StationLink:
             return
         for one in taken:
             self._taken[one.ask.ref] = one.command
+            if (card := started_card(one.ask)) is not None:
+                peer.memory.follow_remote(card, one.command.trace)
             try:
                 displaced = self._link.submit(one.ask)
             except LinkFullError:

@@ -244,8 +244,10 @@ def _transaction(messages: tuple[Message, ...]) -> Transaction | None:
 
 
 def _trace(memory: Memory, messages: tuple[Message, ...]) -> str:
-    """The correlation id under which to go on: of the transaction, or of the card's Authorize."""
+    """The correlation id to go on under: the transaction's, or its card's Authorize or command."""
     found = memory.trace_of(_transaction(messages))
+    if messages and isinstance(messages[0], AuthorizeAsked):
+        return memory.trace_of_remote(messages[0].token.uid)
     if not found and messages and isinstance(messages[0], TransactionStarted):
         token = messages[0].token
         return memory.trace_of_token(token.uid) if token else ""
