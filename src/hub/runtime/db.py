@@ -303,8 +303,8 @@ class Database:
 
     @asynccontextmanager
     async def ingest(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection of the ingest role in one transaction, for the journal's COPY."""
-        async with self._ingest.connection() as connection, connection.transaction():
+        """A connection of the ingest role whose every statement commits by itself, for COPY."""
+        async with self._ingest.connection() as connection:
             yield connection
 
     @asynccontextmanager
