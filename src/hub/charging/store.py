@@ -150,11 +150,17 @@ async def update_row(tx: Tx, was: Session, session: Session, *evidence: Evidence
         f"{_update_of(names)}{beside} SELECT {new}",
         *(getattr(session, n) for n in names), session.id, *params,
     )  # fmt: skip
+    # A stop often follows in the same transaction and asks for it by the same key.
+    key = session.number if session.ref is None else session.natural_key
+    tx.remember((session.station_id, key), session)
     return found
 
 
 async def lock_session(tx: Tx, where: str, *params: object) -> Session | None:
     """The session that ``where`` names, locked until the transaction ends."""
+    known = tx.recall(params)
+    if isinstance(known, Session):
+        return known
     return await tx.one(
         Session, f"SELECT {COLUMNS} FROM charging.session s WHERE {where} LIMIT 1 FOR UPDATE",
         *params,
