@@ -177,7 +177,7 @@ class Lanes:
         station, memory = peer.station, peer.memory
         mark = memory.written
         body, outcome = None, None
-        async with self._database.tx(station.tenant, actor=station.id) as tx:
+        async with self._database.tx(station.tenant, actor=station.id, keyed=True) as tx:
             if memory.unfolded:
                 await fold_pending(tx, station)
             if asked is not None and told is None:

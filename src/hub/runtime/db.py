@@ -59,9 +59,12 @@ class Tx:
     The connection is taken at the first statement, so an unused ``Tx`` costs nothing.
     """
 
-    def __init__(self, database: Database, tenant: UUID, actor: str, pool: Pool) -> None:
+    def __init__(
+        self, database: Database, tenant: UUID, actor: str, pool: Pool, *, keyed: bool = False
+    ) -> None:
         self._database = database
         self._pool = pool
+        self._keyed = keyed
         self._connection: AsyncConnection[Any] | None = None
         self._events: list[tuple[Event, datetime | None, Sequence[Job]]] = []
         self._last: list[tuple[str, tuple[object, ...]]] = []
@@ -152,6 +155,8 @@ class Tx:
 
     async def _begin(self) -> AsyncConnection[Any]:
         begin = f"BEGIN; SET LOCAL hub.tenant = '{self.tenant}'"
+        if self._keyed:
+            begin += "; SET LOCAL plan_cache_mode = force_generic_plan"
         while True:
             connection = await self._taken()
             try:
@@ -279,9 +284,15 @@ class Database:
             await pool.close()
 
     @asynccontextmanager
-    async def tx(self, tenant: UUID = PLATFORM, *, actor: str = "system") -> AsyncIterator[Tx]:
-        """A transaction of ``tenant``: commits when the block ends, rolls back when it raises."""
-        async with self._unit(Tx(self, tenant, actor, self._app)) as tx:
+    async def tx(
+        self, tenant: UUID = PLATFORM, *, actor: str = "system", keyed: bool = False
+    ) -> AsyncIterator[Tx]:
+        """A transaction of ``tenant``: commits when the block ends, rolls back when it raises.
+
+        ``keyed``: its statements only look rows up by their keys, so that Postgres need not plan
+        them anew each time. Not for lists with optional conditions.
+        """
+        async with self._unit(Tx(self, tenant, actor, self._app, keyed=keyed)) as tx:
             yield tx
 
     @asynccontextmanager
@@ -292,8 +303,8 @@ class Database:
 
     @asynccontextmanager
     async def ingest(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection of the ingest role in one transaction, for the journal's COPY."""
-        async with self._ingest.connection() as connection, connection.transaction():
+        """A connection of the ingest role whose every statement commits by itself, for COPY."""
+        async with self._ingest.connection() as connection:
             yield connection
 
     @asynccontextmanager
