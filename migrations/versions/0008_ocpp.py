@@ -25,9 +25,10 @@ CREATE TABLE ocpp.frame (
   call bytea NOT NULL,
   reply bytea,
   trace text NOT NULL,
+  folds boolean NOT NULL DEFAULT false,
   PRIMARY KEY (station_id, id)
 );
-CREATE INDEX frame_at ON ocpp.frame (at);
+CREATE INDEX frame_at ON ocpp.frame USING brin (at);
 CREATE INDEX frame_trace ON ocpp.frame (trace);
 
 CREATE TABLE ocpp.pending (
@@ -47,6 +48,16 @@ CREATE TABLE ocpp.quarantine (
 );
 GRANT USAGE ON SCHEMA ocpp TO hub_ingest;
 GRANT INSERT ON ocpp.frame, ocpp.pending TO hub_ingest;
+
+-- One COPY, which commits by itself, is a single round trip for a whole batch of frames.
+CREATE FUNCTION ocpp.await_fold() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO ocpp.pending SELECT station_id, id, tenant_id FROM added WHERE folds;
+  RETURN NULL;
+END $$;
+-- Other roles add frames whose effects are in the same commit.
+CREATE TRIGGER await_fold AFTER INSERT ON ocpp.frame REFERENCING NEW TABLE AS added
+FOR EACH STATEMENT WHEN (current_user = 'hub_ingest') EXECUTE FUNCTION ocpp.await_fold();
 """
 
 OURS = "nullif(current_setting('hub.tenant', true), '')::uuid"

@@ -51,6 +51,17 @@ class Taken(Struct, frozen=True):
     ask: Ask
 
 
+class _Card(Struct, rename="camel"):
+    id_token: str
+
+
+class _Start(Struct, rename="camel"):
+    """Whom a start is for, as either version says it."""
+
+    id_tag: str = ""
+    id_token: _Card | None = None
+
+
 class Delivery:
     """Takes commands of stations and stores what became of them."""
 
@@ -157,6 +168,14 @@ def _ask(tx: Tx, command: Command, dialect: Dialect, now: float) -> Ask:
         expires=now + max(0.0, (command.expires_at - tx.now).total_seconds()),
         patience=PATIENCE,
     )
+
+
+def started_card(ask: Ask) -> str | None:
+    """The identifier for which a CALL of ours asks a station to start; ``None`` for other CALLs."""
+    if ask.action not in ("RemoteStartTransaction", "RequestStartTransaction"):
+        return None
+    start = decode(ask.payload, _Start)
+    return start.id_tag if start.id_token is None else start.id_token.id_token
 
 
 async def _keep_password(tx: Tx, station: StationRef, password: str | None) -> None:

@@ -214,7 +214,7 @@ async def fold_station(database: Database, station: StationRef, memory: Memory) 
     """Fold all that waits for a station, in transactions of its own."""
     mark = memory.written
     try:
-        async with database.tx(station.tenant, actor=station.id) as tx:
+        async with database.tx(station.tenant, actor=station.id, keyed=True) as tx:
             await fold_pending(tx, station)
     except Unfoldable:
         await set_aside(database, station)
