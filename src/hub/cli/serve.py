@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Final
 
+import structlog
 import uvloop
 
 from hub.api.stations import station_url
-from hub.cli.opening import opened, tell
-from hub.kernel import InvalidValue
+from hub.cli.opening import opened, served, tell
+from hub.kernel import HubError, InvalidValue
 from hub.runtime import Settings
 from hub.runtime.locks import HubLock
 from hub.runtime.migrate import head
+from hub.runtime.postgres import EmbeddedPostgres
 from hub.runtime.telemetry import configure_logging
+
+log = structlog.get_logger()
+
+_LOOK_AFTER: Final = 1.0
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -25,15 +35,31 @@ def serve(arguments: argparse.Namespace) -> int:
     configure_logging(level=settings.log_level, style=settings.log_format)
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    with _alone(settings), opened(settings) as url:
-        uvloop.run(_serve(settings, url, roles))
+    with _alone(settings), served(settings) as (url, server):
+        uvloop.run(_serve(settings, url, server, roles))
     return 0
 
 
-async def _serve(settings: Settings, url: str, roles: tuple[str, ...]) -> None:
+async def _serve(
+    settings: Settings, url: str, server: EmbeddedPostgres | None, roles: tuple[str, ...]
+) -> None:
     from hub.app import build
 
-    await build(settings, url, roles, _ready).run()
+    hub = build(settings, url, roles, _ready)
+    if server is not None:
+        hub = replace(hub, parts=[*hub.parts, partial(_revived, server)])
+    await hub.run()
+
+
+async def _revived(server: EmbeddedPostgres) -> None:
+    """Until cancelled: start the embedded database again when it was killed (out of memory)."""
+    while True:
+        await asyncio.sleep(_LOOK_AFTER)
+        try:
+            if await asyncio.to_thread(server.revive):
+                log.error("database_revived", hint="Postgres had ended; postgres.log says why")
+        except HubError as error:
+            log.warning("database_not_revived", error=str(error))
 
 
 def _roles(text: str) -> tuple[str, ...]:
