@@ -65,7 +65,7 @@ OURS = "nullif(current_setting('hub.tenant', true), '')::uuid"
 FUNCTIONS = f"""
 -- In plpgsql, because its plans are kept: these two run for every decided message.
 CREATE FUNCTION ocpp.take_pending(station text, most bigint) RETURNS SETOF ocpp.frame
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   RETURN QUERY WITH taken AS (
     DELETE FROM ocpp.pending p WHERE p.station_id = station AND p.tenant_id = {OURS}
@@ -79,7 +79,7 @@ END $$;
 CREATE FUNCTION ocpp.note_frame(
   station text, number bigint, at timestamptz, direction text, protocol text, action text,
   message_id text, call bytea, reply bytea, trace text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO ocpp.frame VALUES
     (station, number, {OURS}, at, direction, protocol, action, message_id, call, reply, trace);
@@ -87,7 +87,7 @@ END $$;
 
 CREATE FUNCTION ocpp.frames_of(station text, before bigint, most integer)
 RETURNS SETOF ocpp.frame
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT * FROM ocpp.frame f
   WHERE f.station_id = station AND f.tenant_id = {OURS} AND f.id < before
   ORDER BY f.id DESC LIMIT most
@@ -95,7 +95,7 @@ $$;
 
 CREATE FUNCTION ocpp.quarantine_frame(station text, number bigint, reason text, at timestamptz)
 RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   WITH gone AS (
     DELETE FROM ocpp.pending p
     WHERE p.station_id = station AND p.id = number AND p.tenant_id = {OURS})
@@ -105,14 +105,14 @@ $$;
 
 CREATE FUNCTION ocpp.quarantined(most integer)
 RETURNS TABLE (station_id text, id bigint, reason text, at timestamptz, action text, call bytea)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT q.station_id, q.id, q.reason, q.at, f.action, f.call
   FROM ocpp.quarantine q JOIN ocpp.frame f USING (station_id, id)
   WHERE q.tenant_id = {OURS} ORDER BY q.id DESC LIMIT most
 $$;
 
 CREATE FUNCTION ocpp.replay_quarantined(station text, number bigint) RETURNS boolean
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   WITH freed AS (
     DELETE FROM ocpp.quarantine q
     WHERE q.station_id = station AND q.id = number AND q.tenant_id = {OURS}
@@ -122,12 +122,12 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
 $$;
 
 CREATE FUNCTION ocpp.stations_pending() RETURNS TABLE (station_id text, tenant_id uuid)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT DISTINCT p.station_id, p.tenant_id FROM ocpp.pending p
 $$;
 
 CREATE FUNCTION ocpp.prune_frames(before timestamptz) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   WITH gone AS (
     DELETE FROM ocpp.frame f WHERE f.at < before
       AND NOT EXISTS (SELECT 1 FROM ocpp.pending p

@@ -1,14 +1,17 @@
-"""The API in process, over ASGI, on a real database."""
+"""The API on a socket of its own, on a real database."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 
 from hub.api.ports import Wiring
+from hub.api.server import HttpServer, listen
 from hub.api.web import gated, litestar_app
 from hub.runtime import Database, LocalBus, Settings
 from hub.runtime.vault import Vault
@@ -44,12 +47,23 @@ def wiring(database: Database) -> Wiring:
     )  # fmt: skip
 
 
+@asynccontextmanager
+async def served(wiring: Wiring) -> AsyncIterator[httpx.AsyncClient]:
+    """The API on a free port, and a caller without a login."""
+    sock = listen("127.0.0.1", 0, "HUB_HTTP_PORT")
+    server = HttpServer(gated(litestar_app(wiring), wiring, {}), wiring.settings, sock)
+    serving = asyncio.create_task(server.serve())
+    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    async with httpx.AsyncClient(base_url=url, timeout=40) as opened:
+        yield opened
+    server.stop()
+    await serving
+
+
 @pytest.fixture
 async def client(wiring: Wiring) -> AsyncIterator[httpx.AsyncClient]:
-    """A caller without a login."""
-    app = gated(litestar_app(wiring), wiring, {})
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
-    async with httpx.AsyncClient(transport=transport, base_url="http://hub") as opened:
+    """A caller without a login, over a real socket."""
+    async with served(wiring) as opened:
         yield opened
 
 

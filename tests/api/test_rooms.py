@@ -53,8 +53,13 @@ async def test_a_bulk_import_takes_all_tokens_or_none(admin: httpx.AsyncClient) 
     good = [{"uid": f"U{number}"} for number in range(20)]
     answer = await admin.post("/api/v1/tokens/import", json=good)
     assert answer.json() == {"tokens": 20, "changed": 20}
-    bad = await admin.post("/api/v1/tokens/import", json=[{"uid": "V1"}, {"uid": ""}])
-    assert bad.status_code == 400
+    broken = [{"uid": "V1"}, {"uid": ""}, {"uid": "V2"}, 7, {"uid": "V3", "colour": "red"},
+              {"uid": "V\u0000"}]  # fmt: skip
+    bad = await admin.post("/api/v1/tokens/import", json=broken)
+    assert (bad.status_code, bad.json()["code"]) == (400, "rows_refused")
+    assert [one["field"] for one in bad.json()["errors"]] == ["[1]", "[3]", "[4]", "[5]"]
+    assert "colour" in bad.json()["errors"][2]["message"]
+    assert (await admin.post("/api/v1/tokens/import", json={"uid": "V1"})).status_code == 400
     seen = []
     cursor = None
     while True:

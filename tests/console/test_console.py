@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 
+from hub.charging.exceptions import park
 from hub.runtime import PLATFORM, Database
 from hub.stations import find_station, note_unknown_station, register_station
 
@@ -136,3 +139,46 @@ async def test_a_registered_station_is_listed(
         await register_station(tx, "CP-1")
     assert "CP-1" in (await browser.get("/console/stations")).text
     assert "ws://127.0.0.1:9000/ocpp/CP-1" in (await browser.get("/console/stations/CP-1")).text
+
+
+async def test_an_exception_is_resolved_with_a_sentence(
+    browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.tx(PLATFORM) as tx:
+        await register_station(tx, "CP-1")
+        await park(tx, "orphan_stop", "CP-1", "k1", detail="no start belongs to it")
+    shown = (await browser.get("/console/work")).text
+    assert "no start belongs to it" in shown
+    found = re.search(r'action="(/console/work/exceptions/[^"]+)"', shown)
+    assert found
+    empty = {"csrf": csrf_of(shown), "resolution": "  "}
+    assert (await browser.post(found[1], data=empty)).status_code == 400
+    assert (await browser.post(found[1], data={"resolution": "seen"})).status_code == 403
+    decided = {"csrf": csrf_of(shown), "resolution": "station was replaced"}
+    assert (await browser.post(found[1], data=decided)).status_code == 303
+    assert "Every session is clear" in (await browser.get("/console/work")).text
+    assert (await browser.post(found[1], data=decided)).status_code == 409
+
+
+async def test_a_dead_job_is_tried_again_or_dropped(
+    browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.system_tx() as tx:
+        for name in ("first", "second"):
+            await tx.run(
+                """WITH told AS (
+                     INSERT INTO runtime.event (tenant_id, name, version, payload, at, actor, trace)
+                     VALUES (%s, 'test.Told', 1, '{}', now(), 'test', 't') RETURNING *)
+                   INSERT INTO runtime.job
+                     (tenant_id, event_id, name, payload, run_at, state, attempts, trace, parks)
+                   SELECT tenant_id, id, %s, payload, at, 'dead', 8, trace, false FROM told""",
+                PLATFORM, f"test.{name}",
+            )  # fmt: skip
+    shown = (await browser.get("/console/work")).text
+    secret = {"csrf": csrf_of(shown)}
+    (drop,) = re.findall(r'action="(/console/work/\d+/drop)"', shown)[:1]
+    (replay,) = re.findall(r'action="(/console/work/\d+/replay)"', shown)[1:]
+    assert (await browser.post(drop, data=secret)).status_code == 303
+    assert (await browser.post(replay, data=secret)).status_code == 303
+    assert "Nothing failed for good" in (await browser.get("/console/work")).text
+    assert (await browser.post(replay, data=secret)).status_code == 404

@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from hub.runtime import Database, Event, JobRunner, Retry, Tx, flow_job, job
+from hub.runtime import Database, Event, JobRunner, Retry, Tx, correlated, flow_job, job
 from hub.runtime.jobs import dead_jobs, drop_job, prune, replay_job
 
 TENANT = uuid4()
@@ -19,6 +19,12 @@ class Rang(Event):
     """A bell rang."""
 
     bell: str
+    n: int
+
+
+class Rung(Event):
+    """A bell has been rung."""
+
     n: int
 
 
@@ -277,3 +283,47 @@ async def test_what_concludes_a_transaction_is_done_once_with_its_events(
     async with database.tx() as tx:
         assert await tx.value("SELECT nextval('charging.transaction_number')") == 2
         assert await tx.value("SELECT count(*) FROM runtime.event") == events
+
+
+async def test_jobs_that_share_a_commit_do_not_share_a_failure(database: Database) -> None:
+    @job("test.note", Rang)
+    async def note(tx: Tx, event: Rang) -> None:
+        await tx.run("UPDATE runtime.tenant SET name = name || %s", event.bell)
+        if event.bell == "b":
+            raise RuntimeError(event.bell)
+
+    database.subscriptions = {Rang: [note]}
+    async with database.tx() as tx:
+        for n, bell in enumerate("abc"):
+            tx.emit(Rang(bell=bell, n=n))
+    await JobRunner(database, [note]).run_once()
+    assert (await _count(database, "done"), await _count(database, "ready")) == (2, 1)
+    async with database.tx() as tx:
+        name = await tx.value("SELECT name FROM runtime.tenant WHERE id = %s", tx.tenant)
+    assert name == "Platformac"
+
+
+async def test_jobs_that_share_a_commit_keep_their_own_traces(database: Database) -> None:
+    @job("test.echo", Rang)
+    async def echo(tx: Tx, event: Rang) -> None:
+        tx.emit(Rung(n=event.n))
+
+    database.subscriptions = {Rang: [echo]}
+    for n in range(3):
+        with correlated(f"trace-{n}"):
+            async with database.tx() as tx:
+                tx.emit(Rang(bell="a", n=n))
+    await JobRunner(database, [echo]).run_once()
+    async with database.tx() as tx:
+        rows = await tx.rows("SELECT trace FROM runtime.event WHERE name LIKE '%%Rung' ORDER BY id")
+    assert [row[0] for row in rows] == ["trace-0", "trace-1", "trace-2"]
+
+
+async def test_what_is_remembered_of_a_row_ends_with_the_next_statement(database: Database) -> None:
+    async with database.tx() as tx:
+        await tx.run("SELECT 1")
+        tx.remember("row", 7)
+        assert tx.recall("row") == 7
+        assert tx.recall("other") is None
+        await tx.run("SELECT 1")
+        assert tx.recall("row") is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 from litestar.params import QueryParameter
@@ -18,6 +18,8 @@ from hub.kernel import InvalidValue, encode
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_LARGEST: Final = 2**63 - 1
 
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=500, description="Items per page.")]
 Cursor = Annotated[
@@ -52,6 +54,14 @@ def key_of(cursor: str | None, types: type[T]) -> T | None:
         return None
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return msgspec.json.decode(text, type=types)
+        key = msgspec.json.decode(text, type=types)
+        _check_numbers(key)
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise InvalidValue("cursor", "use the 'next' of the page before as it is") from error
+    return key
+
+
+def _check_numbers(key: object) -> None:
+    for part in key if isinstance(key, tuple) else ():
+        if isinstance(part, int) and abs(part) > _LARGEST:
+            raise ValueError(part)

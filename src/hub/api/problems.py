@@ -10,6 +10,7 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.routes import HTTPRoute
 
 from hub.kernel import HubError, InvalidValue, encode
 from hub.runtime.db import AWAY, UNSTORABLE, DatabaseUnavailable
@@ -114,6 +115,10 @@ def problem_of(error: Exception) -> Problem:
         return _of_framework(error)
     if isinstance(error, AWAY):
         return problem(503, DatabaseUnavailable.code, str(DatabaseUnavailable()))
+    if isinstance(error, RecursionError):
+        return problem(400, "bad_request", "the body is nested too deeply")
+    if isinstance(error, UnicodeDecodeError):
+        return problem(400, "bad_request", "the body is not UTF-8 text")
     if isinstance(error, UNSTORABLE):
         # Text with NUL, a number beyond its column: Postgres says it about the caller's value.
         return problem(400, InvalidValue.code, f"a value cannot be stored: {_first_line(error)}")
@@ -155,9 +160,22 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
             error=repr(error)[:500], exc_info=error if found.code == "internal_error" else None,
         )  # fmt: skip
     answer = problem_response(found)
-    if isinstance(error, HTTPException) and error.headers and "Allow" in error.headers:
-        answer.headers["Allow"] = error.headers["Allow"]
+    if found.status == 405:
+        answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
     return answer
+
+
+def _methods(request: Request[Any, Any, Any]) -> set[str]:
+    """The methods that the address of ``request`` knows (RFC 9110 section 15.5.6)."""
+    parts = [part for part in request.scope["path"].split("/") if part]
+    found: set[str] = set()
+    for route in request.app.routes:
+        steps = route.path_components
+        if isinstance(route, HTTPRoute) and len(steps) == len(parts):
+            named = zip(steps, parts, strict=True)
+            if all(step == part for step, part in named if isinstance(step, str)):
+                found |= set(route.methods)
+    return found
 
 
 _MEANINGS: Final = {

@@ -147,10 +147,10 @@ async def import_tokens(request: Request[Principal, Any, Any], tx: Work) -> Impo
 
     Each is an object as for one token.
     """
+    rows = _rows(await request.body())
     party = await our_party(tx)
     wrong: list[FieldProblem] = []
     changed = 0
-    rows = _rows(await request.body())
     for row, raw in enumerate(rows):
         try:
             changed += await save_token(tx, token_of(decode(raw, NewToken), party, tx))

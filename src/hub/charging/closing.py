@@ -82,7 +82,7 @@ async def _session_of(tx: Tx, ended: TransactionEnded) -> Session | None:
         )
     if names_nothing(number):
         return await _unnamed(tx, ended)
-    return await lock_session(tx, "s.number = %s AND s.station_id = %s", number, station)
+    return await lock_session(tx, "s.station_id = %s AND s.number = %s", station, number)
 
 
 async def _unnamed(tx: Tx, ended: TransactionEnded) -> Session | None:

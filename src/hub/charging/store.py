@@ -55,7 +55,7 @@ reading AS (
   SELECT s.tenant_id, s.id, s.station_id, s.evse, r.*
   FROM s, unnest(%s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
     %s::text[], %s::text[], %s::numeric[], %s::text[]) AS r
-  ON CONFLICT DO NOTHING)"""
+  ON CONFLICT DO NOTHING RETURNING 1)"""
 _EVENT = """,
 event AS (
   INSERT INTO charging.transaction_event
@@ -121,32 +121,46 @@ def _beside(
     if uses and session.authorization_id is not None:
         sql += _USED
         params += [session.id, session.authorization_id]
-    return sql + " SELECT number FROM s", params
+    return sql, params
 
 
 async def insert_session(tx: Tx, session: Session, evidence: Evidence) -> int | None:
     """Store a new session and its evidence; its number, or ``None`` when its key is taken."""
     beside, params = _beside(session, [evidence], uses=True)
     number = await tx.value(
-        _INSERT + beside, *(getattr(session, name) for name in _INSERTED), *params
+        f"{_INSERT}{beside} SELECT number FROM s",
+        *(getattr(session, name) for name in _INSERTED),
+        *params,
     )
     return None if number is None else int(number)
 
 
-async def update_row(tx: Tx, was: Session, session: Session, *evidence: Evidence) -> None:
-    """Store what changed in a session since ``was`` was locked, and new evidence."""
+async def update_row(tx: Tx, was: Session, session: Session, *evidence: Evidence) -> int:
+    """Store what changed in a session since ``was`` was locked, and new evidence.
+
+    Returns how many of its readings were new.
+    """
     names = tuple(n for n in _MUTABLE if getattr(session, n) != getattr(was, n))
     uses = session.authorization_id != was.authorization_id
     beside, params = _beside(session, evidence, uses=uses)
     # Its time is written each time: a statement must change something to return its row.
     names = names or ("last_updated",)
-    await tx.value(
-        _update_of(names) + beside, *(getattr(session, n) for n in names), session.id, *params
-    )
+    new = "(SELECT count(*) FROM reading)" if any(one.readings for one in evidence) else "0"
+    found: int = await tx.value(
+        f"{_update_of(names)}{beside} SELECT {new}",
+        *(getattr(session, n) for n in names), session.id, *params,
+    )  # fmt: skip
+    # A stop often follows in the same transaction and asks for it by the same key.
+    key = session.number if session.ref is None else session.natural_key
+    tx.remember((session.station_id, key), session)
+    return found
 
 
 async def lock_session(tx: Tx, where: str, *params: object) -> Session | None:
     """The session that ``where`` names, locked until the transaction ends."""
+    known = tx.recall(params)
+    if isinstance(known, Session):
+        return known
     return await tx.one(
         Session, f"SELECT {COLUMNS} FROM charging.session s WHERE {where} LIMIT 1 FOR UPDATE",
         *params,

@@ -92,10 +92,14 @@ async def record_updates(tx: Tx, updates: Sequence[TransactionUpdated]) -> None:
     for one in updates:
         session = _fold(session, one, None)
     session = await at_place(tx, was, session)
-    session = await running_price(tx, replace(session, suspect_since=None))
-    session = _announce(tx, was, session)
-    session = replace(session, last_updated=tx.now)
-    await update_row(tx, was, session, *(_evidence(one) for one in updates))
+    evidence = [_evidence(one) for one in updates]
+    session = await running_price(
+        tx, replace(session, suspect_since=None),
+        samples=[sample for one in updates for sample in samples(one.readings)],
+        states=[state for one in evidence for state in one.states],
+    )  # fmt: skip
+    session = replace(_announce(tx, was, session), last_updated=tx.now)
+    await update_row(tx, was, session, *evidence)
 
 
 async def _opened_early(
@@ -174,10 +178,13 @@ def _answer(
 async def record_meters(tx: Tx, sampled: Sequence[MetersSampled]) -> int:
     """Store meter values of any number of stations of the tenant; returns how many were new.
 
-    Three statements for the whole batch. Each reading goes to the session that the message names,
-    to the EVSE's open session when it names none or a placeholder, else to the EVSE alone.
+    Two or three statements for the whole batch. Each reading goes to the session that the message
+    names, to the EVSE's open session when it names none or a placeholder, else to the EVSE alone.
     """
     found = await _sessions_of(tx, sampled)
+    only = _only(found, sampled)
+    if only is not None:
+        return await _record_of(tx, only, sampled)
     placed_readings: list[Placed] = []
     gained: dict[UUID, list[Sample]] = defaultdict(list)
     for message in sampled:
@@ -192,6 +199,23 @@ async def record_meters(tx: Tx, sampled: Sequence[MetersSampled]) -> int:
     new = await insert_readings(tx, placed_readings)
     await _advance(tx, found, gained)
     return new
+
+
+def _only(found: Sequence[Session], sampled: Sequence[MetersSampled]) -> Session | None:
+    """The running session to which the whole batch belongs, if there is one."""
+    if len(found) != 1 or not found[0].open:
+        return None
+    (one,) = found
+    belong = all(m.evse == one.evse and _session_for(found, m) is one for m in sampled)
+    return one if belong else None
+
+
+async def _record_of(tx: Tx, was: Session, sampled: Sequence[MetersSampled]) -> int:
+    found = sorted((s for m in sampled for s in samples(m.readings)), key=lambda s: s.at)
+    session = await running_price(tx, metered(was, found), samples=found)
+    session = replace(tell(tx, session), suspect_since=None, last_updated=tx.now)
+    evidence = [Evidence(received_at=m.received_at, readings=m.readings) for m in sampled]
+    return await update_row(tx, was, session, *evidence)
 
 
 async def _sessions_of(tx: Tx, sampled: Sequence[MetersSampled]) -> list[Session]:

@@ -18,8 +18,8 @@ from hub.kernel import round_half_up
 
 WIDTH: Final = 760
 HEIGHT: Final = 240
-_TOP: Final = 24
-_BOTTOM: Final = HEIGHT - 24
+_TOP: Final = 4
+_BOTTOM: Final = HEIGHT - 4
 _ENERGY: Final = "Energy.Active.Import.Register"
 _POWER: Final = "Power.Active.Import"
 
@@ -43,9 +43,12 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     right: int = WIDTH
 
 
-def curve_of(readings: Sequence[ReadingRow]) -> Curve | None:
-    """The curve of a session, or ``None`` when fewer than two instants were measured."""
-    energy = _series(readings, _ENERGY)
+def curve_of(readings: Sequence[ReadingRow], registers: Series | None = None) -> Curve | None:
+    """The curve of a session, or ``None`` when fewer than two instants were measured.
+
+    ``registers``: what the meter stood at when the session started and ended, in Wh.
+    """
+    energy = sorted(dict([*_series(readings, _ENERGY), *(registers or [])]).items())
     power = _series(readings, _POWER) or _from_energy(energy)
     instants = [at for at, _ in (*energy, *power)]
     if len(set(instants)) < 2:

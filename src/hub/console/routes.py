@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,20 +19,21 @@ from hub.api.messages import exchanges, frames_of
 from hub.api.pages import Cursor, cursor_of, key_of
 from hub.api.ports import Wired, Work
 from hub.api.problems import problem_of
-from hub.api.sessions import readings, session, sessions
+from hub.api.sessions import SessionRow, readings, session, sessions
 from hub.api.stations import station_url
 from hub.api.web import provide_tx
 from hub.api.work import job_number
-from hub.charging import exceptions
+from hub.charging import exceptions, resolve_exception
 from hub.console.curve import curve_of
 from hub.console.live import live
 from hub.console.pages import ASSETS, asset, checked_form, page, sign_in_page
 from hub.console.session import ConsoleLock, Visitor
 from hub.console.today import balanced, newest_cdrs, today
-from hub.kernel import HubError
+from hub.kernel import HubError, InvalidValue
 from hub.ledger import accounts, transactions
 from hub.parties import partners
 from hub.runtime.jobs import dead_jobs, drop_job, replay_job
+from hub.settlement import held_sessions
 from hub.stations import (
     approve_station,
     commands,
@@ -44,6 +47,7 @@ Html = Response[str]
 Asked = Request[Visitor, Any, Any]
 Chosen = Annotated[str, QueryParameter(name="state")]
 _PAGE = 50
+_LONGEST = 1000
 
 
 @get("/static/{name:str}")
@@ -159,8 +163,13 @@ async def session_list(
 async def session_page(request: Asked, tx: Work, session_id: FromPath[str]) -> Html:
     """One session with its curve."""
     one = await session(tx, uuid_of(session_id, "session"))
-    curve = curve_of(await readings(tx, one.id))
+    curve = curve_of(await readings(tx, one.id), _registers(one))
     return page(request, "session.html", now=tx.now, one=one, curve=curve)
+
+
+def _registers(one: SessionRow) -> list[tuple[datetime, Decimal]]:
+    ends = ((one.started_at, one.meter_start), (one.ended_at, one.meter_stop))
+    return [(at, wh) for at, wh in ends if at is not None and wh is not None]
 
 
 @get("/cdrs", guards=[needs("finance:read")])
@@ -194,12 +203,24 @@ async def books(request: Asked, tx: Work) -> Html:
 
 @get("/work", guards=[needs("system:read")])
 async def work(request: Asked, tx: Work) -> Html:
-    """Dead jobs."""
+    """What waits for a person: sessions to decide on, held ones, and dead jobs."""
     may_write = request.user.may("system:write")
     return page(
         request, "work.html", jobs=await dead_jobs(tx, 500), may_write=may_write,
-        exceptions=await exceptions(tx, limit=500),
+        exceptions=await exceptions(tx, limit=500), held=await held_sessions(tx, 500),
+        may_resolve=request.user.may("charging:write"),
     )  # fmt: skip
+
+
+@post("/work/exceptions/{exception_id:str}/resolve", guards=[needs("charging:write")],
+      status_code=303)  # fmt: skip
+async def resolve(request: Asked, tx: Work, exception_id: FromPath[str]) -> Redirect:
+    """Say what was decided about a session; one that was held is then settled."""
+    decided = (await checked_form(request)).get("resolution", "").strip()
+    if not 1 <= len(decided) <= _LONGEST:
+        raise InvalidValue("resolution", f"say what was decided, in 1 to {_LONGEST} characters")
+    await resolve_exception(tx, uuid_of(exception_id, "exception"), decided)
+    return Redirect("/console/work", status_code=303)
 
 
 @post("/work/{job_id:str}/replay", guards=[needs("system:write")], status_code=303)
@@ -234,7 +255,8 @@ def console_router(lock: ConsoleLock) -> Router:
         "/console",
         route_handlers=[
             static, sign_in_form, sign_in, sign_out, overview, live, station_list, station_page,
-            approve, refuse, session_list, session_page, cdr_list, books, work, replay, drop,
+            approve, refuse, session_list, session_page, cdr_list, books, work, resolve, replay,
+            drop,
         ],
         dependencies={
             "tx": Provide(provide_tx), "lock": Provide(lambda: lock, sync_to_thread=False),

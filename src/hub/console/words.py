@@ -20,6 +20,7 @@ _STATES: Final = {
 }  # fmt: skip
 
 NONE: Final = "\u2013"
+_BRIEF: Final = 12
 
 _SHOWN: Final = {"OUTOFORDER": "Out of order", "INOPERATIVE": "Inoperative"}
 
@@ -29,7 +30,7 @@ NAVIGATION: Final = (
     ("/console/sessions", "Sessions"),
     ("/console/cdrs", "CDRs"),
     ("/console/books", "Books"),
-    ("/console/work", "Failed work"),
+    ("/console/work", "To decide"),
 )
 
 
@@ -41,6 +42,11 @@ def state_class(state: str) -> str:
 def state_word(state: str) -> str:
     """A state as a word for people."""
     return _SHOWN.get(state, state.replace("_", " ").capitalize())
+
+
+def brief(name: str) -> str:
+    """A long identifier by its beginning, for tables; its page shows it in whole."""
+    return name if len(name) <= _BRIEF else f"{name[: _BRIEF - 4]}\u2026"
 
 
 def money(amount: Decimal | None, currency: str) -> str:
@@ -93,7 +99,7 @@ def ago(at: datetime | None, now: datetime) -> str:
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "money": money, "minor": minor, "kwh": kwh, "when": when, "short": short,
-    "ago": ago, "since": since,
+    "ago": ago, "since": since, "brief": brief,
     "state_class": state_class, "state_word": state_word,
 }  # fmt: skip
 GLOBALS: Final[dict[str, Any]] = {"NAVIGATION": NAVIGATION}

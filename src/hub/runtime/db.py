@@ -66,16 +66,18 @@ class Tx:
         self._pool = pool
         self._keyed = keyed
         self._connection: AsyncConnection[Any] | None = None
-        self._events: list[tuple[Event, datetime | None, Sequence[Job]]] = []
+        self._events: list[tuple[Event, datetime | None, Sequence[Job], str]] = []
         self._last: list[tuple[str, tuple[object, ...]]] = []
         self._after: list[Callable[[], None]] = []
+        self._steps = 0
+        self._known: tuple[int, object, object] | None = None
         self.tenant = tenant
         self.actor = actor
         self.now = database.clock.now()
 
     async def run(self, sql: str, *params: object) -> int:
         """Execute a statement; returns the number of rows it touched."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(sql, params)
             return cursor.rowcount
@@ -84,41 +86,41 @@ class Tx:
         """Execute a statement once per row of ``rows``, pipelined."""
         if not rows:
             return
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.executemany(sql, rows)
 
     async def one(self, into: Callable[..., T], sql: str, *params: object) -> T | None:
         """The first row as ``into(**columns)``, or ``None``."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=kwargs_row(into)) as cursor:
             await cursor.execute(sql, params)
             return await cursor.fetchone()
 
     async def all(self, into: Callable[..., T], sql: str, *params: object) -> list[T]:
         """Every row as ``into(**columns)``."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=kwargs_row(into)) as cursor:
             await cursor.execute(sql, params)
             return await cursor.fetchall()
 
     async def row(self, sql: str, *params: object) -> tuple[Any, ...] | None:
         """The first row as a tuple, or ``None``."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(sql, params)
             return await cursor.fetchone()
 
     async def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         """Every row as a tuple."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(sql, params)
             return await cursor.fetchall()
 
     async def value(self, sql: str, *params: object) -> Any:
         """The first column of the first row, or ``None``."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=scalar_row) as cursor:
             await cursor.execute(sql, params)
             return await cursor.fetchone()
@@ -127,7 +129,7 @@ class Tx:
         """Write ``event`` and a job per subscriber that wants it with this transaction's commit."""
         jobs = self._database.subscriptions.get(type(event), ())
         wanted = [job for job in jobs if job.when is None or job.when(event)]
-        self._events.append((event, None, wanted))
+        self._events.append((event, None, wanted, correlation()))
 
     def conclude(self, sql: str, *params: object) -> None:
         """Run a ``SELECT`` for its effects as the last statement, at no round trip of its own."""
@@ -135,7 +137,7 @@ class Tx:
 
     def schedule(self, job: Job, event: Event, *, at: datetime) -> None:
         """Run ``job`` with ``event`` at business time ``at`` or soon after, as a durable timer."""
-        self._events.append((event, at, (job,)))
+        self._events.append((event, at, (job,), correlation()))
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call ``call`` once the commit is durable (a wake-up or a live view; never truth)."""
@@ -151,6 +153,20 @@ class Tx:
 
     async def connection(self) -> AsyncConnection[Any]:
         """The driver's connection inside this transaction, for statements that need it (COPY)."""
+        return await self._step()
+
+    def remember(self, key: object, value: object) -> None:
+        """Keep what the last statement has made of a locked row, until the next statement."""
+        self._known = (self._steps, key, value)
+
+    def recall(self, key: object) -> object | None:
+        """What was remembered of ``key``, unless a statement has run since."""
+        if self._known is None or self._known[:2] != (self._steps, key):
+            return None
+        return self._known[2]
+
+    async def _step(self) -> AsyncConnection[Any]:
+        self._steps += 1
         return self._connection or await self._begin()
 
     async def _begin(self) -> AsyncConnection[Any]:
@@ -182,8 +198,8 @@ class Tx:
     async def _write_last(self) -> None:
         """Write the events with their jobs and what concludes, as few statements as can be."""
         last = self._last
-        for event, at, jobs in self._events:
-            sql, params = self._event_of(event, at, jobs)
+        for event, at, jobs, trace in self._events:
+            sql, params = self._event_of(event, at, jobs, trace)
             then, more = last.pop(0) if last else ("SELECT 1", ())
             await self.run(f"WITH {sql} {then}", *params, *more)
             if jobs:
@@ -192,10 +208,10 @@ class Tx:
             await self.run(then, *more)
 
     def _event_of(
-        self, event: Event, at: datetime | None, jobs: Sequence[Job]
+        self, event: Event, at: datetime | None, jobs: Sequence[Job], trace: str
     ) -> tuple[str, list[object]]:
         """The parts of a statement that insert an event and its jobs: no relay, no dual write."""
-        payload, trace = encode(event), correlation()
+        payload = encode(event)
         told = [self.tenant, event.event_name(), event.version, payload, self.now, self.actor]
         if not jobs:
             return _EVENT, [*told, trace]
