@@ -18,9 +18,13 @@ BEGIN
       END IF;
     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
     END;
-    IF NOT pg_has_role(current_user, name, 'MEMBER') THEN
+    -- Since Postgres 16 the creator of a role is its member without being allowed to SET it.
+    BEGIN
+      EXECUTE format('SET LOCAL ROLE %I', name);
+      RESET ROLE;
+    EXCEPTION WHEN insufficient_privilege THEN
       EXECUTE format('GRANT %I TO CURRENT_USER', name);
-    END IF;
+    END;
   END LOOP;
 END $$;
 """
@@ -80,6 +84,7 @@ def upgrade() -> None:
     op.execute(room("runtime"))
     op.execute("GRANT USAGE ON SCHEMA runtime TO hub_ingest")
     op.execute(TABLES)
+    op.execute("GRANT SELECT ON public.alembic_version TO hub_app, hub_system")
     op.execute(shared_table("runtime.tenant", "SELECT, INSERT, UPDATE"))
     op.execute(tenant_table("runtime.event"))
     op.execute(tenant_table("runtime.job"))

@@ -33,8 +33,10 @@ CREATE TABLE charging.token (
   last_updated timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, country_code, party_id, uid_key, type)
 );
-CREATE INDEX token_uid ON charging.token (tenant_id, uid_key);
+-- Among indexes of equal cost the planner takes the last made, and without statistics all cost
+-- the same: indexes of lists come first, those of single rows last.
 CREATE INDEX token_updated ON charging.token (tenant_id, last_updated, uid_key);
+CREATE INDEX token_uid ON charging.token (tenant_id, uid_key);
 
 CREATE TABLE charging."authorization" (
   id uuid PRIMARY KEY,
@@ -64,7 +66,7 @@ CREATE INDEX authorization_recent ON charging."authorization" (station_id, uid_k
   WHERE status = 'Accepted';
 
 CREATE TABLE charging.session (
-  id uuid PRIMARY KEY,
+  id uuid NOT NULL,
   tenant_id uuid NOT NULL REFERENCES runtime.tenant,
   station_id text NOT NULL,
   number integer NOT NULL,
@@ -124,16 +126,17 @@ CREATE TABLE charging.session (
   priced_at timestamptz,
   told_at timestamptz,
   trace text NOT NULL,
-  last_updated timestamptz NOT NULL,
-  UNIQUE (station_id, natural_key),
-  UNIQUE (number, station_id)
+  last_updated timestamptz NOT NULL
 );
+CREATE INDEX session_updated ON charging.session (partner_id, last_updated, id)
+  WHERE partner_id IS NOT NULL;
+CREATE INDEX session_list ON charging.session (tenant_id, id DESC);
 CREATE INDEX session_open ON charging.session (station_id, evse)
   WHERE state IN ('PENDING', 'ACTIVE', 'RESERVATION');
 CREATE INDEX session_token_open ON charging.session (tenant_id, uid_key)
   WHERE state IN ('PENDING', 'ACTIVE');
-CREATE INDEX session_list ON charging.session (tenant_id, id DESC);
-CREATE INDEX session_updated ON charging.session (tenant_id, partner_id, last_updated, id);
+ALTER TABLE charging.session ADD PRIMARY KEY (id), ADD UNIQUE (station_id, natural_key),
+  ADD UNIQUE (number, station_id);
 
 CREATE TABLE charging.reading (
   tenant_id uuid NOT NULL REFERENCES runtime.tenant,
@@ -151,11 +154,13 @@ CREATE TABLE charging.reading (
   received_at timestamptz NOT NULL
 );
 -- The value is part of the key: a message said twice is stored once, and two samples of a
--- station whose clock has whole seconds are both kept.
+-- station whose clock has whole seconds are both kept; so are a value and its signed twin.
 CREATE UNIQUE INDEX reading_of_session ON charging.reading
-  (session_id, at, measurand, phase, context, location, value) WHERE session_id IS NOT NULL;
+  (session_id, at, measurand, phase, context, location, value, (signed IS NOT NULL))
+  WHERE session_id IS NOT NULL;
 CREATE UNIQUE INDEX reading_without_session ON charging.reading
-  (station_id, evse, at, measurand, phase, context, location, value) NULLS NOT DISTINCT
+  (station_id, evse, at, measurand, phase, context, location, value, (signed IS NOT NULL))
+  NULLS NOT DISTINCT
   WHERE session_id IS NULL;
 
 CREATE TABLE charging.transaction_event (

@@ -83,7 +83,8 @@ def build(
     ocpi = OcpiDoor(database, vault, outbound, settings, clock=clock)
     database.subscriptions = subscriptions(bus, ocpi)
     listed = (TIMERS, ocpi.jobs(), *database.subscriptions.values())
-    runner = JobRunner(database, {job.name: job for jobs in listed for job in jobs}.values())
+    every = {job.name: job for jobs in listed for job in jobs}
+    runner = JobRunner(database, every.values(), alone=not settings.database_url)
     doors: list[Door] = []
     parts: list[Part] = []
     if sock:

@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 
 from hub.ledger import expire_due, fold_everywhere
+from hub.ocpi import prune_messages
 from hub.parties import OwnParty, ensure_own_party
 from hub.runtime import PLATFORM, Database, Settings
 from hub.runtime.db import AWAY
@@ -112,6 +113,8 @@ async def _tidy(database: Database, *, prune_too: bool) -> None:
         async with database.tx(tenant) as tx:
             await expire_commands(tx)
             await expire_due(tx)
+            if prune_too:
+                await prune_messages(tx, tx.now - _KEPT)
     async with database.system_tx() as tx:
         await fold_everywhere(tx)
     if prune_too:

@@ -1,8 +1,10 @@
 """Many stations at little cost: raw WebSocket frames in a closed loop, counted to the Wh.
 
-``python -m tests.bench.field URL_PREFIX PROTOCOL STATIONS SECONDS [FIRST [rich]]`` prints ``ready`` when all have
-booted, waits for a line, runs, and prints one JSON object. Each transaction: start, eight meter
-values of 100 Wh, stop: 800 Wh. ``rich`` sends eight sampled values in each (1.2 to 1.5 kB).
+``python -m tests.bench.field URL_PREFIX PROTOCOL STATIONS SECONDS [FIRST [rich] [meters]]``
+prints ``ready`` when all have booted, waits for a line, runs, and prints one JSON object. Each
+transaction: start, eight meter values of 100 Wh, stop: 800 Wh. ``rich`` sends eight sampled values
+in each (1.2 to 1.5 kB); ``meters`` sends a hundred meter values in a transaction instead of eight,
+so that nearly every message is one whose answer carries no decision.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 SAMPLES = 8
+MANY = 100
 STEP_WH = 100
 ENERGY_WH = SAMPLES * STEP_WH
 _ENCODE = msgspec.json.Encoder().encode
@@ -79,8 +82,17 @@ class Tally(msgspec.Struct):
 class Station:
     """One station's socket, its register and its loop."""
 
-    def __init__(self, identity: str, protocol: str, tally: Tally, *, rich: bool = False) -> None:
+    def __init__(
+        self,
+        identity: str,
+        protocol: str,
+        tally: Tally,
+        *,
+        rich: bool = False,
+        samples: int = SAMPLES,
+    ) -> None:
         self.rich = rich
+        self.samples = samples
         self.identity = identity
         self.protocol = protocol
         self.tally = tally
@@ -141,7 +153,7 @@ class Station:
             return
         self.tally.starts += 1
         number = answer["transactionId"]
-        for _ in range(SAMPLES):
+        for _ in range(self.samples):
             self.register += STEP_WH
             sampled = {
                 "value": str(self.register),
@@ -172,11 +184,11 @@ class Station:
         if await self._event(ref, "Started", "Authorized", 0, **place) is None:
             return
         self.tally.starts += 1
-        for seq in range(1, SAMPLES + 1):
+        for seq in range(1, self.samples + 1):
             self.register += STEP_WH
             answer = await self._event(ref, "Updated", "MeterValuePeriodic", seq)
             self.tally.meters += answer is not None
-        if await self._event(ref, "Ended", "StopAuthorized", SAMPLES + 1) is not None:
+        if await self._event(ref, "Ended", "StopAuthorized", self.samples + 1) is not None:
             self.tally.stops += 1
             self.tally.complete.append(f"{self.identity} {ref}")
 
@@ -212,13 +224,20 @@ def _now() -> str:
 
 
 async def field(
-    url: str, protocol: str, *, stations: int, seconds: float, first: int = 0, rich: bool = False
+    url: str,
+    protocol: str,
+    *,
+    stations: int,
+    seconds: float,
+    first: int = 0,
+    rich: bool = False,
+    samples: int = SAMPLES,
 ) -> None:
     """Open, wait for the starting line, run in a closed loop, tell the tally."""
     tally = Tally()
     kind = "A" if protocol == "ocpp1.6" else "B"
     all_ = [
-        Station(f"{kind}{n:05d}", protocol, tally, rich=rich)
+        Station(f"{kind}{n:05d}", protocol, tally, rich=rich, samples=samples)
         for n in range(first, first + stations)
     ]
     gate = asyncio.Semaphore(64)
@@ -259,5 +278,6 @@ if __name__ == "__main__":
             seconds=float(duration),
             first=int(rest[0]) if rest else 0,
             rich="rich" in rest,
+            samples=MANY if "meters" in rest else SAMPLES,
         )
     )

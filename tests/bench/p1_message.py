@@ -2,7 +2,9 @@
 
 Floor: ``echo.py``, frames and answers of the same size. Candidate: ``hub serve``. Both under the
 same closed loop, in turn; server CPU per message by schedstat. Goal: R = floor / candidate of at
-least 0.35 for the mix. Prints one JSON object; exits 1 below 0.8 of the goal.
+least 0.35 for a whole session (start, eight meter values, stop, and the CDR that follows), 0.45
+where nearly all messages are meter values (the journal lane), folding included. Prints one JSON
+object; exits 1 below 0.8 of a goal.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from typing import Any
 from tests.bench.machine import Child, facts, free_port, median, wait_for_port
 from tests.bench.proving import PROTOCOLS, Lap, lap, proving
 
-GOAL = 0.35
+GOALS = {"mix": 0.35, "journal": 0.45}
 
 
-async def rounds(protocol: str, *, stations: int, seconds: float, times: int) -> dict[str, Any]:
+async def rounds(
+    protocol: str, load: str, *, stations: int, seconds: float, times: int
+) -> dict[str, Any]:
     """Floor and candidate in turn, medians."""
     port = free_port()
     floors: list[Lap] = []
@@ -34,12 +38,21 @@ async def rounds(protocol: str, *, stations: int, seconds: float, times: int) ->
             for url, pid, laps in plan * times:
                 laps.append(
                     await asyncio.to_thread(
-                        lap, url, protocol, pid=pid, stations=stations, seconds=seconds, rich=True
+                        lap,
+                        url,
+                        protocol,
+                        pid=pid,
+                        stations=stations,
+                        seconds=seconds,
+                        rich=True,
+                        meters=load == "journal",
                     )
                 )
     floor, candidate = median([x.cpu_us for x in floors]), median([x.cpu_us for x in ours])
     return {
         "protocol": protocol,
+        "load": load,
+        "goal": GOALS[load],
         "floor_cpu_us": round(floor, 1),
         "candidate_cpu_us": round(candidate, 1),
         "ratio": round(floor / candidate, 3),
@@ -58,12 +71,14 @@ async def main() -> int:
     options.add_argument("--rounds", type=int, default=5)
     asked = options.parse_args()
     cases = [
-        await rounds(protocol, stations=asked.stations, seconds=asked.seconds, times=asked.rounds)
+        await rounds(
+            protocol, load, stations=asked.stations, seconds=asked.seconds, times=asked.rounds
+        )
         for protocol in PROTOCOLS
+        for load in GOALS
     ]
-    ratio = min(case["ratio"] for case in cases)
-    print(json.dumps({"P1": cases, "ratio": ratio, "goal": GOAL, "machine": facts()}, indent=1))
-    return 0 if ratio >= 0.8 * GOAL else 1
+    print(json.dumps({"P1": cases, "machine": facts()}, indent=1))
+    return 0 if all(case["ratio"] >= 0.8 * case["goal"] for case in cases) else 1
 
 
 if __name__ == "__main__":

@@ -90,10 +90,18 @@ class Lap(msgspec.Struct):
 
 
 def lap(
-    url: str, protocol: str, *, pid: int, stations: int, seconds: float, rich: bool = False
+    url: str,
+    protocol: str,
+    *,
+    pid: int,
+    stations: int,
+    seconds: float,
+    rich: bool = False,
+    meters: bool = False,
 ) -> Lap:
     """Run the field and take the server's own CPU per answered message (Postgres apart)."""
-    words = (url, protocol, str(stations), str(seconds), "0", *(["rich"] if rich else []))
+    words: tuple[str, ...] = (url, protocol, str(stations), str(seconds), "0")
+    words = (*words, *(["rich"] if rich else []), *(["meters"] if meters else []))
     with Child("field", *words) as field:
         if field.line().strip() != "ready":
             raise RuntimeError("the stations did not all boot; see the output above")

@@ -595,3 +595,10 @@ async def test_k_a_database_error_is_raised_and_accepts_nobody(field: Field) -> 
         with pytest.raises(psycopg.Error):
             async with field.database.tx() as tx:
                 await open_session(tx, started, None)
+
+
+async def test_a_signed_value_is_kept_beside_its_plain_one(field: Field) -> None:
+    answer = await field.start(0, at=minute(0))
+    plain, signed = reading(minute(1), 100), reading(minute(1), 100, signed="OCMF|{}|{}")
+    assert await field.meters(answer.number, plain, signed) == 2
+    assert await field.meters(answer.number, plain, signed) == 0

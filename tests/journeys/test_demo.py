@@ -23,6 +23,7 @@ def test_the_demo_runs_its_journeys_once_and_everything_holds() -> None:
         text=True,
         check=False,
     )
+    assert done.stdout, done.stderr
     said = json.loads(done.stdout)
     failed = [check for check in said["checks"] if not check["ok"]]
     assert failed == [], done.stderr[-2000:]

@@ -49,14 +49,17 @@ async def assert_sums(database: Database, expected: Counter[str]) -> None:
 @given(
     batches=st.lists(st.lists(balanced().filter(lambda x: len(x) > 1), max_size=5), max_size=4),
     folds=st.booleans(),
+    alone=st.booleans(),
 )
 def test_any_postings_add_up_like_a_plain_sum(
-    database_url: str, batches: list[list[tuple[Leg, ...]]], folds: bool
+    database_url: str, batches: list[list[tuple[Leg, ...]]], folds: bool, alone: bool
 ) -> None:
-    asyncio.run(_post_and_compare(database_url, batches, folds=folds))
+    asyncio.run(_post_and_compare(database_url, batches, folds=folds, alone=alone))
 
 
-async def _post_and_compare(url: str, batches: list[list[tuple[Leg, ...]]], *, folds: bool) -> None:
+async def _post_and_compare(
+    url: str, batches: list[list[tuple[Leg, ...]]], *, folds: bool, alone: bool
+) -> None:
     from hub.runtime import SystemClock
 
     database = Database(url, clock=SystemClock(), size=1)
@@ -68,7 +71,8 @@ async def _post_and_compare(url: str, batches: list[list[tuple[Leg, ...]]], *, f
                 expected[code] = (await balance(tx, code)).posted
         for batch in batches:
             async with database.tx() as tx:
-                await post_many(tx, [entry(legs) for legs in batch])
+                for part in [[legs] for legs in batch] if alone else [batch]:
+                    await post_many(tx, [entry(legs) for legs in part])
                 if folds:
                     await fold(tx)
             for legs in batch:

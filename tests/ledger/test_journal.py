@@ -172,22 +172,100 @@ async def test_even_the_owner_cannot_change_what_was_posted(
         assert refused.value.sqlstate == "HL006"
 
 
-async def test_an_unbalanced_insert_by_the_owner_fails_at_commit(
+TXN_OF_THE_OWNER = """INSERT INTO ledger.txn (tenant_id, id, idem, request_hash, kind, phase,
+    currency, effective_at, recorded_at, period, ref_type, ref_id, memo)
+  SELECT tenant_id, gen_random_uuid(), 'x', '', '', {phase}, {currency}, now(), now(), now(), '',
+    '', '' FROM ledger.txn"""
+LEGS_OF_THE_OWNER = """WITH t AS ({txn} RETURNING tenant_id, id)
+  INSERT INTO ledger.leg (tenant_id, txn_id, seq, account_id, amount, pending)
+  SELECT t.tenant_id, t.id, row_number() OVER (), a.id, {amount}, {pending}
+  FROM t, ledger.account a WHERE a.type <> 'A'"""
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "pending", "sqlstate"),
+    [
+        pytest.param("EUR", "a.id", "false", "HL002", id="sum is not zero"),
+        pytest.param("EUR", "0", "false", "HL002", id="legs of nothing"),
+        pytest.param("USD", "a.normal * (2 * rank() OVER (ORDER BY a.id) - 3)", "false", "HL002",
+                     id="accounts of another currency"),
+        pytest.param("EUR", "a.normal * (2 * rank() OVER (ORDER BY a.id) - 3)", "true", "HL006",
+                     id="pending legs of a posting"),
+    ],
+)  # fmt: skip
+async def test_legs_that_the_owner_inserts_must_balance_too(
+    database: Database, database_url: str, currency: str, amount: str, pending: str, sqlstate: str
+) -> None:
+    async with database.tx() as tx:
+        await post(tx, entry("a"))
+    txn = TXN_OF_THE_OWNER.format(phase="'post'", currency=f"'{currency}'")
+    sql = LEGS_OF_THE_OWNER.format(txn=txn, amount=amount, pending=pending)
+    async with await psycopg.AsyncConnection.connect(database_url) as owner:
+        with pytest.raises(psycopg.Error) as refused:
+            await owner.execute(sql)
+    assert refused.value.sqlstate == sqlstate
+
+
+async def test_balanced_legs_of_the_owner_enter_the_book(
     database: Database, database_url: str
 ) -> None:
     async with database.tx() as tx:
         await post(tx, entry("a"))
+    txn = TXN_OF_THE_OWNER.format(phase="'post'", currency="'EUR'")
+    amount = "a.normal * (2 * rank() OVER (ORDER BY a.id) - 3)"
+    sql = LEGS_OF_THE_OWNER.format(txn=txn, amount=amount, pending="false")
     async with await psycopg.AsyncConnection.connect(database_url) as owner:
-        await owner.execute("""
-                WITH t AS (INSERT INTO ledger.txn (tenant_id, id, idem, request_hash, kind, phase,
-                    currency, effective_at, recorded_at, period, ref_type, ref_id, memo)
-                  SELECT tenant_id, gen_random_uuid(), 'x', '', '', 'post', 'EUR', now(), now(),
-                    now(), '', '', '' FROM ledger.txn RETURNING tenant_id, id)
-                INSERT INTO ledger.leg (tenant_id, txn_id, seq, account_id, amount, pending)
-                SELECT t.tenant_id, t.id, a.id, a.id, a.id, false FROM t, ledger.account a""")
+        assert (await owner.execute(sql)).rowcount == 2
+    async with database.tx() as tx:
+        await assert_proven(tx)
+
+
+@pytest.mark.parametrize(
+    ("phase", "sqlstate"),
+    [
+        pytest.param("post", "HL002", id="a posting without legs"),
+        pytest.param("pending", "HL002", id="a reservation without legs"),
+        pytest.param("void", "23514", id="a void of nothing"),
+        pytest.param("other", "23514", id="an unknown phase"),
+    ],
+)
+async def test_a_lone_transaction_of_the_owner_fails_at_commit(
+    database: Database, database_url: str, phase: str, sqlstate: str
+) -> None:
+    async with database.tx() as tx:
+        await post(tx, entry("a"))
+    async with await psycopg.AsyncConnection.connect(database_url) as owner:
+        await owner.execute(TXN_OF_THE_OWNER.format(phase=f"'{phase}'", currency="'EUR'"))
         with pytest.raises(psycopg.Error) as refused:
             await owner.commit()
-    assert refused.value.sqlstate == "HL002"
+    assert refused.value.sqlstate == sqlstate
+
+
+async def test_a_folded_account_takes_no_limits(database: Database) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        async with database.tx() as tx:
+            await set_limits(tx, "revenue.energy", "EUR", floor=0)
+
+
+@pytest.mark.parametrize(
+    "legs",
+    [
+        pytest.param((Leg("ar.driver.x", 5), Leg("ar.driver.x", -5)), id="one account twice"),
+        pytest.param((Leg("ar.driver.x", 5), Leg("ar.driver.y", -5)), id="two that keep balances"),
+        pytest.param((Leg("revenue.energy", 5), Leg("rounding", -5)), id="none that does"),
+        pytest.param((Leg('ar.driver."x\\,{}', 5), Leg("rounding", -5)), id="a code with quotes"),
+    ],
+)
+async def test_a_single_posting_keeps_its_legs_in_order(
+    database: Database, legs: tuple[Leg, ...]
+) -> None:
+    for idem in "ab":  # the accounts are opened by the first
+        async with database.tx() as tx:
+            posted = await post(tx, entry(idem, legs))
+            assert (await transaction(tx, posted.id)).legs == legs
+    async with database.tx() as tx:
+        assert not (await post(tx, entry("b", legs))).created
+        await assert_proven(tx)
 
 
 async def test_a_book_sees_nothing_of_another(database: Database) -> None:

@@ -301,7 +301,8 @@ async def test_a_password_the_station_took_is_its_password_and_in_no_log(
             await cp.boot()
             sent = await queue(at, action, payload)
             await asked(cp, reply)
-            assert (await ended(at, sent)).status == "answered"
+            done = await ended(at, sent)
+            assert (done.status, new.encode() in done.payload) == ("answered", False)
         headers = basic("CP1", new)
         async with station(at, protocol=protocol, additional_headers=headers) as cp:
             assert (await cp.boot())["status"] == "Accepted"

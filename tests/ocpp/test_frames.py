@@ -132,6 +132,7 @@ MALFORMED = {
         "FormatViolation",
         "7",
     ),
+    "id not UTF-8": (b'[2,"\xff\xfe","Heartbeat",{}]', None, "RpcFrameworkError", "-1"),
     "type 5": (b'[5,"7","x","",{}]', None, "MessageTypeNotSupported", "7"),
     "type 6": (b'[6,"7","NotifyPeriodicEventStream",{}]', None, "MessageTypeNotSupported", "7"),
     "type -1": (b'[-1,"7",{}]', None, "MessageTypeNotSupported", "7"),
@@ -277,7 +278,9 @@ def test_any_json_is_a_frame_or_a_frame_error(value: Any, version: Any, ascii_on
 
 @given(st.binary(max_size=200), st.sampled_from(list(Version)))
 def test_any_bytes_are_a_frame_or_a_frame_error(noise: Any, version: Any) -> None:
-    for frame in (noise, b'[2,"1","A",' + noise, b'[2,"1","A",' + b"[" * 40 + noise):
+    for frame in (
+        noise, b'[2,"1","A",' + noise, b'[2,"1","A",' + b"[" * 40 + noise, b'[2,"%b","A",{}]' % noise
+    ):  # fmt: skip
         try:
             split(frame, version)
         except FrameError as error:

@@ -263,6 +263,14 @@ def test_a_serial_padded_with_nul_characters_is_read_without_them() -> None:
     assert (value.chargePointModel, found) == ("M", [("nul_character", "$.chargePointModel")])
 
 
+def test_an_identifier_with_nul_characters_inside_is_refused_and_not_made_another_one() -> None:
+    value, found = odd(wire16.AuthorizeRequest, b'{"idTag":"AB\\u0000"}')
+    assert (value.idTag, found) == ("AB", [("nul_character", "$.idTag")])
+    with pytest.raises(PayloadError) as refused:
+        odd(wire16.AuthorizeRequest, b'{"idTag":"A\\u0000B"}')
+    assert (refused.value.fault, refused.value.path) == (Fault.PROPERTY, "$.idTag")
+
+
 def test_a_backslash_before_u0000_is_no_nul() -> None:
     value, found = odd(wire16.AuthorizeRequest, b'{"idTag":"\\\\u0000"}')
     assert (value.idTag, found) == ("\\u0000", [])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
+import psycopg
 import pytest
 
-from hub.runtime import Database, Event, JobRunner, Retry, Tx, flow_job, job
+from hub.runtime import Database, Event, JobRunner, Retry, Tx, correlated, flow_job, job
 from hub.runtime.jobs import dead_jobs, drop_job, prune, replay_job
 
 TENANT = uuid4()
@@ -17,6 +19,12 @@ class Rang(Event):
     """A bell rang."""
 
     bell: str
+    n: int
+
+
+class Rung(Event):
+    """A bell has been rung."""
+
     n: int
 
 
@@ -201,3 +209,121 @@ async def test_finished_jobs_and_their_events_are_pruned(database: Database) -> 
     async with database.tx() as tx:
         assert await prune(tx, tx.now + timedelta(days=1)) == 1
         assert await tx.value("SELECT count(*) FROM runtime.event") == 0
+
+
+async def test_a_worker_that_is_alone_takes_up_at_once_what_a_dead_one_left(
+    database: Database,
+) -> None:
+    heard = asyncio.Event()
+
+    async def hear(event: Rang) -> None:
+        heard.set()
+
+    ring = flow_job("test.alone", Rang, hear)
+    database.subscriptions = {Rang: [ring]}
+    async with database.tx() as tx:
+        tx.emit(Rang(bell="a", n=1))
+    assert len(await JobRunner(database, [ring])._claim()) == 1
+    running = asyncio.create_task(JobRunner(database, [ring], alone=True).run())
+    await asyncio.wait_for(heard.wait(), 10)
+    await _ended(running)
+
+
+async def test_work_goes_on_after_the_database_was_away(
+    database: Database, database_url: str
+) -> None:
+    heard = asyncio.Event()
+
+    async def hear(event: Rang) -> None:
+        heard.set()
+
+    ring = flow_job("test.away", Rang, hear)
+    database.subscriptions = {Rang: [ring]}
+    running = asyncio.create_task(JobRunner(database, [ring]).run())
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute(
+            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+        )
+    async with database.tx() as tx:
+        tx.emit(Rang(bell="a", n=1))
+    await asyncio.wait_for(heard.wait(), 20)
+    await _ended(running)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_no_job_is_made_for_an_event_that_its_job_does_not_want(database: Database) -> None:
+    heard: list[int] = []
+
+    @job("test.hear_loud", Rang, when=lambda rang: rang.n > 1)
+    async def hear(tx: Tx, event: Rang) -> None:
+        heard.append(event.n)
+
+    database.subscriptions = {Rang: [hear]}
+    async with database.tx() as tx:
+        for n in (1, 2):
+            tx.emit(Rang(bell="a", n=n))
+    assert await _count(database, "ready") == 1
+    await JobRunner(database, [hear]).drain()
+    assert heard == [2]
+
+
+@pytest.mark.parametrize("events", [0, 1, 3])
+async def test_what_concludes_a_transaction_is_done_once_with_its_events(
+    database: Database, events: int
+) -> None:
+    async with database.tx() as tx:
+        for n in range(events):
+            tx.emit(Rang(bell="a", n=n))
+        tx.conclude("SELECT nextval(%s::regclass)", "charging.transaction_number")
+    async with database.tx() as tx:
+        assert await tx.value("SELECT nextval('charging.transaction_number')") == 2
+        assert await tx.value("SELECT count(*) FROM runtime.event") == events
+
+
+async def test_jobs_that_share_a_commit_do_not_share_a_failure(database: Database) -> None:
+    @job("test.note", Rang)
+    async def note(tx: Tx, event: Rang) -> None:
+        await tx.run("UPDATE runtime.tenant SET name = name || %s", event.bell)
+        if event.bell == "b":
+            raise RuntimeError(event.bell)
+
+    database.subscriptions = {Rang: [note]}
+    async with database.tx() as tx:
+        for n, bell in enumerate("abc"):
+            tx.emit(Rang(bell=bell, n=n))
+    await JobRunner(database, [note]).run_once()
+    assert (await _count(database, "done"), await _count(database, "ready")) == (2, 1)
+    async with database.tx() as tx:
+        name = await tx.value("SELECT name FROM runtime.tenant WHERE id = %s", tx.tenant)
+    assert name == "Platformac"
+
+
+async def test_jobs_that_share_a_commit_keep_their_own_traces(database: Database) -> None:
+    @job("test.echo", Rang)
+    async def echo(tx: Tx, event: Rang) -> None:
+        tx.emit(Rung(n=event.n))
+
+    database.subscriptions = {Rang: [echo]}
+    for n in range(3):
+        with correlated(f"trace-{n}"):
+            async with database.tx() as tx:
+                tx.emit(Rang(bell="a", n=n))
+    await JobRunner(database, [echo]).run_once()
+    async with database.tx() as tx:
+        rows = await tx.rows("SELECT trace FROM runtime.event WHERE name LIKE '%%Rung' ORDER BY id")
+    assert [row[0] for row in rows] == ["trace-0", "trace-1", "trace-2"]
+
+
+async def test_what_is_remembered_of_a_row_ends_with_the_next_statement(database: Database) -> None:
+    async with database.tx() as tx:
+        await tx.run("SELECT 1")
+        tx.remember("row", 7)
+        assert tx.recall("row") == 7
+        assert tx.recall("other") is None
+        await tx.run("SELECT 1")
+        assert tx.recall("row") is None

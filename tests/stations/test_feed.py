@@ -35,6 +35,10 @@ def _location(**more: Any) -> dict[str, Any]:
     } | more  # fmt: skip
 
 
+def _real_network() -> bytes:
+    return Path(os.environ["HUB_TEST_DATA"], "real/ludwigsburg_locations.json").read_bytes()
+
+
 def _with_evse(**more: Any) -> dict[str, Any]:
     location = _location()
     location["evses"][0] |= more
@@ -216,8 +220,7 @@ def test_whatever_stands_in_a_member_the_reader_answers(
 
 @pytest.mark.skipif("HUB_TEST_DATA" not in os.environ, reason="HUB_TEST_DATA names no folder")
 def test_a_real_network_is_read_whole() -> None:
-    body = Path(os.environ["HUB_TEST_DATA"], "real/ludwigsburg_locations.json").read_bytes()
-    feed = read_feed(body)
+    feed = read_feed(_real_network())
     assert (len(feed.locations), sum(len(x.evses) for x in feed.locations)) == (100, 273)
     assert (len(feed.tariffs), feed.refused) == (5, ())
     assert all(c.max_voltage == 230 for x in feed.locations for e in x.evses
@@ -239,7 +242,7 @@ async def test_a_feed_is_stored_once_and_again_without_change(database: Database
 
 @pytest.mark.skipif("HUB_TEST_DATA" not in os.environ, reason="HUB_TEST_DATA names no folder")
 async def test_a_real_network_is_stored_whole(database: Database) -> None:
-    body = Path(os.environ["HUB_TEST_DATA"], "real/ludwigsburg_locations.json").read_bytes()
+    body = _real_network()
     async with database.tx() as tx:
         assert (await import_feed(tx, read_feed(body))).changed == 100
     async with database.tx() as tx:

@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-import psycopg
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
@@ -14,7 +13,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.routes import HTTPRoute
 
 from hub.kernel import HubError, InvalidValue, encode
-from hub.runtime.db import AWAY, DatabaseUnavailable
+from hub.runtime.db import AWAY, UNSTORABLE, DatabaseUnavailable
 
 log = structlog.get_logger()
 
@@ -120,7 +119,7 @@ def problem_of(error: Exception) -> Problem:
         return problem(400, "bad_request", "the body is nested too deeply")
     if isinstance(error, UnicodeDecodeError):
         return problem(400, "bad_request", "the body is not UTF-8 text")
-    if isinstance(error, psycopg.DataError):
+    if isinstance(error, UNSTORABLE):
         # Text with NUL, a number beyond its column: Postgres says it about the caller's value.
         return problem(400, InvalidValue.code, f"a value cannot be stored: {_first_line(error)}")
     return problem(500, "internal_error", "something failed on our side; it has been logged")

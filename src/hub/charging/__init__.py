@@ -17,7 +17,7 @@ from hub.charging.tokens import (
     tokens,
     tokens_by_uid,
 )
-from hub.charging.updating import record_meters, update_session
+from hub.charging.updating import record_meters, record_updates, update_session
 from hub.charging.views import (
     count_partner_sessions,
     open_sessions,
@@ -50,6 +50,7 @@ __all__ = [
     "pricing_periods",
     "readings",
     "record_meters",
+    "record_updates",
     "resolve_exception",
     "save_token",
     "session",

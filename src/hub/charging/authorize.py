@@ -149,13 +149,27 @@ ORDER BY session_id IS NULL DESC, at DESC LIMIT 1
 """
 
 
-async def recent(tx: Tx, asked: AuthorizeAsked) -> Authorization | None:
-    """An accepted decision about the identifier at that station that still stands."""
-    return await tx.one(
-        Authorization, _RECENT,
-        asked.station.id, fold_uid(asked.token.uid), tx.now, asked.evse, asked.evse, asked.evse,
-        asked.evse, tx.now,
+_KNOWN = f"""
+SELECT a.*, c.* FROM (SELECT 1) AS once
+LEFT JOIN LATERAL ({_RECENT}) AS a ON true LEFT JOIN LATERAL ({_CANDIDATES}) AS c ON a.id IS NULL
+ORDER BY c.partner_id IS NOT NULL, c.country_code, c.party_id, c.token_type
+"""
+_ANSWERED: Final = tuple(name.split()[-1].strip('"') for name in _FIELDS.split(","))
+
+
+async def _look_up(tx: Tx, asked: AuthorizeAsked) -> tuple[Authorization | None, list[Candidate]]:
+    """An accepted decision that still stands, else the tokens that the identifier may mean."""
+    station, key = asked.station.id, fold_uid(asked.token.uid)
+    rows = await tx.rows(
+        _KNOWN, station, key, tx.now, asked.evse, asked.evse, asked.evse, asked.evse, tx.now,
+        station, asked.evse, tx.tenant, key,
     )  # fmt: skip
+    width = len(_ANSWERED)
+    if rows[0][0] is not None:
+        return Authorization(**dict(zip(_ANSWERED, rows[0][:width], strict=True))), []
+    names = Candidate.__struct_fields__
+    found = [row[width:] for row in rows if row[width] is not None]
+    return None, [Candidate(**dict(zip(names, row, strict=True))) for row in found]
 
 
 async def store(
@@ -253,13 +267,9 @@ class Authorizer:
             return await self._conclude(tx, asked, known, partner, answer)
 
     async def _known(self, tx: Tx, asked: AuthorizeAsked, *, place: bool = False) -> _Known:
-        standing = await recent(tx, asked)
+        standing, found = await _look_up(tx, asked)
         if standing is not None:
             return _Known(standing)
-        found = await tx.all(
-            Candidate, _CANDIDATES, asked.station.id, asked.evse, tx.tenant,
-            fold_uid(asked.token.uid),
-        )  # fmt: skip
         verdict = judge(choose(found, asked.token.type), tx.now)
         if verdict.status is not None:
             return _Known(await store(tx, asked, verdict))

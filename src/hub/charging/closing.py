@@ -82,7 +82,7 @@ async def _session_of(tx: Tx, ended: TransactionEnded) -> Session | None:
         )
     if names_nothing(number):
         return await _unnamed(tx, ended)
-    return await lock_session(tx, "s.number = %s AND s.station_id = %s", number, station)
+    return await lock_session(tx, "s.station_id = %s AND s.number = %s", station, number)
 
 
 async def _unnamed(tx: Tx, ended: TransactionEnded) -> Session | None:
@@ -123,8 +123,9 @@ def meant(found: list[Session], ended: TransactionEnded) -> Session | None:
 
 
 async def _end(tx: Tx, session: Session, ended: TransactionEnded) -> Session:
+    was = session
     session = await _with_end(tx, session, ended)
-    await _write_end(tx, session, ended)
+    await _write_end(tx, was, session, ended)
     return session
 
 
@@ -189,8 +190,8 @@ async def _final(tx: Tx, session: Session, more: frozenset[str], found: list[Sam
     return session
 
 
-async def _write_end(tx: Tx, session: Session, ended: TransactionEnded) -> None:
-    await update_row(tx, session, _evidence(ended))
+async def _write_end(tx: Tx, was: Session, session: Session, ended: TransactionEnded) -> None:
+    await update_row(tx, was, session, _evidence(ended))
     await _announce_end(tx, session)
 
 
@@ -225,11 +226,10 @@ def _evidence(ended: TransactionEnded) -> Evidence:
 async def _ended_again(tx: Tx, session: Session, ended: TransactionEnded) -> Session:
     """A second end: the first one stands; what contradicts it is flagged and listed."""
     stop, _ = stop_register(ended.meter_stop, samples(ended.readings))
+    was = session
     differs = stop is not None and session.meter_stop is not None and stop != session.meter_stop
     if session.held and session.meter_stop is None and stop is not None:
-        session = await _with_end(tx, session, ended)
-        await _write_end(tx, session, ended)
-        return session
+        return await _end(tx, session, ended)
     if differs:
         session = flagged(session, "stop_conflict")
         await park(
@@ -237,16 +237,16 @@ async def _ended_again(tx: Tx, session: Session, ended: TransactionEnded) -> Ses
             session_id=session.id, message=ended,
             detail=f"ended at {session.meter_stop} Wh, a later stop says {stop} Wh: first kept",
         )  # fmt: skip
-    await update_row(tx, session, _evidence(ended))
+    await update_row(tx, was, session, _evidence(ended))
     return session
 
 
 async def _end_after_estimate(tx: Tx, session: Session, ended: TransactionEnded) -> Session:
     """The true end of a session that was closed on an estimate: the registers win."""
-    estimate = session.energy_wh
+    was, estimate = session, session.energy_wh
     session = unflagged(replace(session, estimated=False, stop_reason=None), "abandoned")
     session = flagged(await _with_end(tx, session, ended), "corrected")
-    await update_row(tx, session, _evidence(ended))
+    await update_row(tx, was, session, _evidence(ended))
     if session.energy_wh != estimate:
         await park(
             tx,
@@ -361,6 +361,7 @@ async def close_abandoned_session(tx: Tx, session_id: UUID) -> bool:
     session = await lock_session(tx, "s.id = %s", session_id)
     if session is None or not session.open:
         return False
+    was = session
     at = max(session.started_at, session.meter_seen_at or session.suspect_since or tx.now)
     session = replace(
         session, ended_at=at, closed_at=tx.now, stop_reason="PowerLoss", estimated=True,
@@ -368,7 +369,7 @@ async def close_abandoned_session(tx: Tx, session_id: UUID) -> bool:
     )  # fmt: skip
     session = concluded(session, final_energy(progress_of(session), None, ()))
     session = await priced(tx, flagged(session, "abandoned"))
-    await update_row(tx, session, Evidence(received_at=tx.now))
+    await update_row(tx, was, session, Evidence(received_at=tx.now))
     await _announce_end(tx, session)
     return True
 

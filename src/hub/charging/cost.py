@@ -25,11 +25,20 @@ PRICE_EVERY: Final = timedelta(seconds=10)
 """How fresh the price of a running session is kept, at most."""
 
 
-async def running_price(tx: Tx, session: Session) -> Session:
-    """``session`` with its price so far, computed anew at most every ``PRICE_EVERY``."""
+async def running_price(
+    tx: Tx,
+    session: Session,
+    *,
+    samples: Sequence[Sample] = (),
+    states: Sequence[tuple[datetime, str]] = (),
+) -> Session:
+    """``session`` with its price so far, computed anew at most every ``PRICE_EVERY``.
+
+    ``samples`` and ``states`` are those of messages that are not stored yet.
+    """
     if session.priced_at is not None and tx.now - session.priced_at < PRICE_EVERY:
         return session
-    return await priced(tx, session)
+    return await priced(tx, session, samples=samples, states=states)
 
 
 async def priced(

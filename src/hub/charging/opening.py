@@ -210,7 +210,7 @@ async def _started_again(
     session = await reconsider(tx, session, started.seq)
     if session != was:
         _tell(tx, was, session)
-    await update_row(tx, replace(session, last_updated=tx.now), _evidence(started))
+    await update_row(tx, was, replace(session, last_updated=tx.now), _evidence(started))
     return StartAnswer(number=session.number, token=_answer(started, session, authorization))
 
 

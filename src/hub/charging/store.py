@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID
 
@@ -46,42 +47,45 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 # Readings and the rest ride on the session's own statement: one round trip for all of them.
-_BESIDE = """,
+# What is not there is left out: empty arrays cost as much as full ones, here and in Postgres.
+_READING = """,
 reading AS (
-  INSERT INTO charging.reading (tenant_id, session_id, station_id, evse, at, measurand, phase,
-    context, location, unit, value, signed, received_at)
-  SELECT s.tenant_id, s.id, s.station_id, s.evse, r.at, r.measurand, r.phase, r.context,
-    r.location, r.unit, r.value, r.signed, %s
-  FROM s, unnest(%s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-    %s::numeric[], %s::text[])
-    AS r (at, measurand, phase, context, location, unit, value, signed)
-  ON CONFLICT DO NOTHING),
+  INSERT INTO charging.reading (tenant_id, session_id, station_id, evse, received_at, at,
+    measurand, phase, context, location, unit, value, signed)
+  SELECT s.tenant_id, s.id, s.station_id, s.evse, r.*
+  FROM s, unnest(%s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
+    %s::text[], %s::text[], %s::numeric[], %s::text[]) AS r
+  ON CONFLICT DO NOTHING RETURNING 1)"""
+_EVENT = """,
 event AS (
   INSERT INTO charging.transaction_event
     (tenant_id, session_id, seq, kind, at, received_at, trigger, offline)
   SELECT s.tenant_id, s.id, e.seq, e.kind, e.at, e.received_at, e.trigger, e.offline
   FROM s, unnest(%s::int[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[],
     %s::boolean[]) AS e (seq, kind, at, received_at, trigger, offline)
-  ON CONFLICT DO NOTHING),
+  ON CONFLICT DO NOTHING)"""
+_STATE = """,
 state AS (
   INSERT INTO charging.state_change (tenant_id, station_id, evse, session_id, at, state)
   SELECT s.tenant_id, s.station_id, s.evse, s.id, c.at, c.state
   FROM s, unnest(%s::timestamptz[], %s::text[]) AS c (at, state)
-  ON CONFLICT DO NOTHING),
+  ON CONFLICT DO NOTHING)"""
+_USED = """,
 used AS (
-  UPDATE charging."authorization" a SET session_id = s.id
-  FROM s WHERE a.id = s.authorization_id AND a.session_id IS NULL)
-SELECT number FROM s"""
+  UPDATE charging."authorization" a SET session_id = %s
+  WHERE a.id = %s AND a.session_id IS NULL AND EXISTS (SELECT 1 FROM s))"""
 
+_RETURNING = "RETURNING id, tenant_id, station_id, evse, number"
 _INSERT = f"""WITH s AS (
   INSERT INTO charging.session ({", ".join(_INSERTED)}, number)
   VALUES ({", ".join(["%s"] * len(_INSERTED))}, nextval('charging.transaction_number'))
-  ON CONFLICT (station_id, natural_key) DO NOTHING
-  RETURNING id, tenant_id, station_id, evse, number, authorization_id){_BESIDE}"""
+  ON CONFLICT (station_id, natural_key) DO NOTHING {_RETURNING})"""
 
-_UPDATE = f"""WITH s AS (
-  UPDATE charging.session SET ({", ".join(_MUTABLE)}) = ({", ".join(["%s"] * len(_MUTABLE))})
-  WHERE id = %s RETURNING id, tenant_id, station_id, evse, number, authorization_id){_BESIDE}"""
+
+@lru_cache(maxsize=512)
+def _update_of(names: tuple[str, ...]) -> str:
+    sets = ", ".join(f"{name} = %s" for name in names)
+    return f"WITH s AS (UPDATE charging.session SET {sets} WHERE id = %s {_RETURNING})"
 
 
 def _columns_of(readings: Sequence[Reading]) -> list[list[object]]:
@@ -93,33 +97,70 @@ def _columns_of(readings: Sequence[Reading]) -> list[list[object]]:
     ]  # fmt: skip
 
 
-def _beside(evidence: Evidence) -> list[object]:
-    events = [evidence.event] if evidence.event else []
-    return [
-        evidence.received_at, *_columns_of(evidence.readings),
-        [e.seq for e in events], [e.kind for e in events], [e.at for e in events],
-        [e.received_at for e in events], [e.trigger for e in events], [e.offline for e in events],
-        [at for at, _ in evidence.states], [state for _, state in evidence.states],
-    ]  # fmt: skip
+def _beside(
+    session: Session, evidence: Sequence[Evidence], *, uses: bool
+) -> tuple[str, list[object]]:
+    """What rides on a session's statement for ``evidence``, and its parameters."""
+    sql, params = "", list[object]()
+    told = [(one.received_at, reading) for one in evidence for reading in one.readings]
+    if told:
+        sql += _READING
+        params += [[at for at, _ in told], *_columns_of([reading for _, reading in told])]
+    events = [one.event for one in evidence if one.event]
+    if events:
+        sql += _EVENT
+        params += [
+            [e.seq for e in events], [e.kind for e in events], [e.at for e in events],
+            [e.received_at for e in events], [e.trigger for e in events],
+            [e.offline for e in events],
+        ]  # fmt: skip
+    states = [state for one in evidence for state in one.states]
+    if states:
+        sql += _STATE
+        params += [[at for at, _ in states], [state for _, state in states]]
+    if uses and session.authorization_id is not None:
+        sql += _USED
+        params += [session.id, session.authorization_id]
+    return sql, params
 
 
 async def insert_session(tx: Tx, session: Session, evidence: Evidence) -> int | None:
     """Store a new session and its evidence; its number, or ``None`` when its key is taken."""
+    beside, params = _beside(session, [evidence], uses=True)
     number = await tx.value(
-        _INSERT, *(getattr(session, name) for name in _INSERTED), *_beside(evidence)
+        f"{_INSERT}{beside} SELECT number FROM s",
+        *(getattr(session, name) for name in _INSERTED),
+        *params,
     )
     return None if number is None else int(number)
 
 
-async def update_row(tx: Tx, session: Session, evidence: Evidence) -> None:
-    """Store a session's changed fields and new evidence."""
-    await tx.value(
-        _UPDATE, *(getattr(session, name) for name in _MUTABLE), session.id, *_beside(evidence)
-    )
+async def update_row(tx: Tx, was: Session, session: Session, *evidence: Evidence) -> int:
+    """Store what changed in a session since ``was`` was locked, and new evidence.
+
+    Returns how many of its readings were new.
+    """
+    names = tuple(n for n in _MUTABLE if getattr(session, n) != getattr(was, n))
+    uses = session.authorization_id != was.authorization_id
+    beside, params = _beside(session, evidence, uses=uses)
+    # Its time is written each time: a statement must change something to return its row.
+    names = names or ("last_updated",)
+    new = "(SELECT count(*) FROM reading)" if any(one.readings for one in evidence) else "0"
+    found: int = await tx.value(
+        f"{_update_of(names)}{beside} SELECT {new}",
+        *(getattr(session, n) for n in names), session.id, *params,
+    )  # fmt: skip
+    # A stop often follows in the same transaction and asks for it by the same key.
+    key = session.number if session.ref is None else session.natural_key
+    tx.remember((session.station_id, key), session)
+    return found
 
 
 async def lock_session(tx: Tx, where: str, *params: object) -> Session | None:
     """The session that ``where`` names, locked until the transaction ends."""
+    known = tx.recall(params)
+    if isinstance(known, Session):
+        return known
     return await tx.one(
         Session, f"SELECT {COLUMNS} FROM charging.session s WHERE {where} LIMIT 1 FOR UPDATE",
         *params,
@@ -196,9 +237,23 @@ async def insert_readings(tx: Tx, placed: Sequence[Placed]) -> int:
     )  # fmt: skip
 
 
+_PROGRESSES = (
+    "energy_wh", "meter_start", "meter_start_at", "meter_start_sure", "meter_seen",
+    "meter_seen_at", "flags", "price_excl", "price_incl", "priced_at", "told_at",
+    "suspect_since", "last_updated",
+)  # fmt: skip
+_PROGRESS = f"""UPDATE charging.session
+  SET {", ".join(f"{name} = %s" for name in _PROGRESSES)} WHERE id = %s"""
+
+
 async def update_progress(tx: Tx, changed: Sequence[Session]) -> None:
     """Store what meter values change in sessions, many in one statement."""
     if not changed:
+        return
+    if len(changed) == 1:
+        (one,) = changed
+        values = msgspec.structs.replace(one, suspect_since=None, last_updated=tx.now)
+        await tx.run(_PROGRESS, *(getattr(values, name) for name in _PROGRESSES), one.id)
         return
     await tx.run(
         """UPDATE charging.session s SET energy_wh = u.wh, meter_start = u.start,

@@ -61,9 +61,7 @@ async def update_session(
     wake the session up.
     """
     key = f"ref|{updated.transaction.ref}"
-    session = await lock_session(
-        tx, "s.station_id = %s AND s.natural_key = %s", updated.station.id, key
-    )
+    session = await lock_session(tx, _BY["ref"], updated.station.id, key)
     if session is None:
         return await _opened_early(tx, updated, authorization, key)
     was = session
@@ -73,8 +71,35 @@ async def update_session(
     else:
         session = await reconsider(tx, session, updated.seq)
     session = _announce(tx, was, session)
-    await update_row(tx, replace(session, last_updated=tx.now), _evidence(updated))
+    await update_row(tx, was, replace(session, last_updated=tx.now), _evidence(updated))
     return _answer(updated, session, authorization)
+
+
+async def record_updates(tx: Tx, updates: Sequence[TransactionUpdated]) -> None:
+    """Take Updated events of one 2.x transaction that nobody waits for, in order.
+
+    The same as ``update_session`` for each, with two statements for all of them while the
+    session runs.
+    """
+    first = updates[0]
+    key = f"ref|{first.transaction.ref}"
+    was = await lock_session(tx, _BY["ref"], first.station.id, key)
+    if was is None or not was.open or len(updates) == 1:
+        for one in updates:
+            await update_session(tx, one, None)
+        return
+    session = was
+    for one in updates:
+        session = _fold(session, one, None)
+    session = await at_place(tx, was, session)
+    evidence = [_evidence(one) for one in updates]
+    session = await running_price(
+        tx, replace(session, suspect_since=None),
+        samples=[sample for one in updates for sample in samples(one.readings)],
+        states=[state for one in evidence for state in one.states],
+    )  # fmt: skip
+    session = replace(_announce(tx, was, session), last_updated=tx.now)
+    await update_row(tx, was, session, *evidence)
 
 
 async def _opened_early(
@@ -153,10 +178,13 @@ def _answer(
 async def record_meters(tx: Tx, sampled: Sequence[MetersSampled]) -> int:
     """Store meter values of any number of stations of the tenant; returns how many were new.
 
-    Three statements for the whole batch. Each reading goes to the session that the message names,
-    to the EVSE's open session when it names none or a placeholder, else to the EVSE alone.
+    Two or three statements for the whole batch. Each reading goes to the session that the message
+    names, to the EVSE's open session when it names none or a placeholder, else to the EVSE alone.
     """
     found = await _sessions_of(tx, sampled)
+    only = _only(found, sampled)
+    if only is not None:
+        return await _record_of(tx, only, sampled)
     placed_readings: list[Placed] = []
     gained: dict[UUID, list[Sample]] = defaultdict(list)
     for message in sampled:
@@ -173,28 +201,70 @@ async def record_meters(tx: Tx, sampled: Sequence[MetersSampled]) -> int:
     return new
 
 
+def _only(found: Sequence[Session], sampled: Sequence[MetersSampled]) -> Session | None:
+    """The running session to which the whole batch belongs, if there is one."""
+    if len(found) != 1 or not found[0].open:
+        return None
+    (one,) = found
+    belong = all(m.evse == one.evse and _session_for(found, m) is one for m in sampled)
+    return one if belong else None
+
+
+async def _record_of(tx: Tx, was: Session, sampled: Sequence[MetersSampled]) -> int:
+    found = sorted((s for m in sampled for s in samples(m.readings)), key=lambda s: s.at)
+    session = await running_price(tx, metered(was, found), samples=found)
+    session = replace(tell(tx, session), suspect_since=None, last_updated=tx.now)
+    evidence = [Evidence(received_at=m.received_at, readings=m.readings) for m in sampled]
+    return await update_row(tx, was, session, *evidence)
+
+
 async def _sessions_of(tx: Tx, sampled: Sequence[MetersSampled]) -> list[Session]:
-    kinds: dict[str, list[MetersSampled]] = {"number": [], "ref": [], "loose": []}
-    for message in sampled:
-        kinds[_names_by(message)].append(message)
-    named, refs, loose = kinds["number"], kinds["ref"], kinds["loose"]
-    return await lock_sessions(
-        tx,
-        """s.id IN (
-             SELECT o.id FROM charging.session o
-               JOIN unnest(%s::text[], %s::bigint[]) AS n (station_id, number)
-               ON o.number = n.number AND o.station_id = n.station_id
-             UNION ALL SELECT o.id FROM charging.session o
-               JOIN unnest(%s::text[], %s::text[]) AS r (station_id, key)
-               ON o.station_id = r.station_id AND o.natural_key = r.key
-             UNION ALL SELECT o.id FROM charging.session o
-               JOIN unnest(%s::text[], %s::int[]) AS l (station_id, evse)
-               ON o.station_id = l.station_id AND o.evse = l.evse
-               WHERE o.ref IS NULL AND o.state IN ('PENDING', 'ACTIVE', 'RESERVATION'))""",
-        [m.station.id for m in named], [m.transaction.number for m in named if m.transaction],
-        [m.station.id for m in refs], [f"ref|{m.transaction.ref}" for m in refs if m.transaction],
-        [m.station.id for m in loose], [m.evse for m in loose],
-    )  # fmt: skip
+    wanted = {(m.station.id, _names_by(m), _name_of(m)) for m in sampled}
+    if len(wanted) == 1:
+        # A station's own batch nearly always: a plain key lookup, whatever the planner knows.
+        ((station, kind, name),) = wanted
+        if kind == "loose":
+            return await lock_sessions(tx, _BY[kind], station, name)
+        one = await lock_session(tx, _BY[kind], station, name)
+        return [] if one is None else [one]
+    of_kind: dict[str, list[tuple[str, object]]] = {kind: [] for kind in _BY}
+    for station, kind, name in sorted(wanted, key=repr):
+        of_kind[kind].append((station, name))
+    keys = [column for found in of_kind.values() for column in _columns_of(found)]
+    return await lock_sessions(tx, _BY_MANY, *keys)
+
+
+_BY: Final = {
+    "number": "s.station_id = %s AND s.number = %s",
+    "ref": "s.station_id = %s AND s.natural_key = %s",
+    "loose": """s.station_id = %s AND s.evse = %s AND s.ref IS NULL
+      AND s.state IN ('PENDING', 'ACTIVE', 'RESERVATION')""",
+}
+
+# One key at a time (OFFSET 0 keeps it so): a join would read all sessions of the tenant whenever
+# statistics are missing.
+_BY_MANY: Final = """s.id = ANY(ARRAY(
+  SELECT found.id FROM unnest(%s::text[], %s::bigint[]) AS n (station_id, name),
+    LATERAL (SELECT o.id FROM charging.session o
+             WHERE o.number = n.name AND o.station_id = n.station_id OFFSET 0) AS found
+  UNION ALL SELECT found.id FROM unnest(%s::text[], %s::text[]) AS n (station_id, name),
+    LATERAL (SELECT o.id FROM charging.session o
+             WHERE o.station_id = n.station_id AND o.natural_key = n.name OFFSET 0) AS found
+  UNION ALL SELECT found.id FROM unnest(%s::text[], %s::int[]) AS n (station_id, name),
+    LATERAL (SELECT o.id FROM charging.session o
+             WHERE o.station_id = n.station_id AND o.evse = n.name AND o.ref IS NULL
+               AND o.state IN ('PENDING', 'ACTIVE', 'RESERVATION') OFFSET 0) AS found))"""
+
+
+def _columns_of(keys: Sequence[tuple[str, object]]) -> tuple[list[object], list[object]]:
+    return [station for station, _ in keys], [name for _, name in keys]
+
+
+def _name_of(message: MetersSampled) -> int | str:
+    transaction = message.transaction
+    if transaction is None or _names_by(message) == "loose":
+        return message.evse
+    return f"ref|{transaction.ref}" if transaction.ref is not None else transaction.number or 0
 
 
 def _names_by(message: MetersSampled) -> Literal["number", "ref", "loose"]:

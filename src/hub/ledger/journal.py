@@ -160,11 +160,11 @@ def _check(entry: Entry, phase: Phase) -> None:
         raise Unbalanced(f"{entry.idem!r} has an amount beyond 64 bits")
 
 
-def _hash(entry: Entry, phase: Phase, *, timeless: bool) -> str:
+def _hash(entry: Entry, phase: Phase, *, timeless: bool) -> bytes:
     # What happens "now" must hash alike when it is tried again a moment later.
     content: list[Any] = [phase, entry.kind, entry.currency, entry.legs, entry.ref_type]
     content += [entry.ref_id, entry.memo, None if timeless else entry.effective_at]
-    return sha256(encode(content)).hexdigest()
+    return sha256(encode(content)).digest()
 
 
 async def _write(
@@ -177,29 +177,57 @@ async def _write(
 ) -> list[Posted]:
     if not entries:
         return []
+    for entry, _ in entries:
+        _check(entry, phase)
+    with explained(_subject(entries)):
+        if phase == "post" and book is None and len(entries) == 1 and entries[0][1] == _PLAIN:
+            return [await _write_one(tx, entries[0][0])]
+        return await _write_all(tx, phase, entries, book=book, timeless=timeless)
+
+
+async def _write_one(tx: Tx, entry: Entry) -> Posted:
+    """What the hub posts most, in the words that cost Postgres the least."""
+    txn_id = new_id()
+    codes = [leg.account.replace("\\", "\\\\").replace('"', '\\"') for leg in entry.legs]
+    stands = await tx.value(
+        """SELECT ledger.post_one(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+                                  %s::text[], %s::bigint[])""",
+        tx.now, txn_id, entry.idem, _hash(entry, "post", timeless=False), entry.kind,
+        entry.currency, entry.effective_at, entry.ref_type, entry.ref_id, entry.memo,
+        '{"' + '","'.join(codes) + '"}', f"{{{','.join(str(leg.amount) for leg in entry.legs)}}}",
+    )  # fmt: skip
+    return Posted(txn_id, created=True) if stands is None else Posted(stands, stands == txn_id)
+
+
+async def _write_all(
+    tx: Tx,
+    phase: Phase,
+    entries: Sequence[tuple[Entry, _Links]],
+    *,
+    book: UUID | None,
+    timeless: bool,
+) -> list[Posted]:
     heads: list[dict[str, Any]] = []
     legs: list[dict[str, Any]] = []
+    ids = [new_id() for _ in entries]
     for n, (entry, links) in enumerate(entries):
-        _check(entry, phase)
-        txn_id = new_id()
+        txn_id = ids[n]
         heads.append({
             "n": n, "id": txn_id, "idem": entry.idem, "kind": entry.kind, "ccy": entry.currency,
-            "hash": "\\x" + _hash(entry, phase, timeless=timeless), "eff": entry.effective_at,
+            "hash": "\\x" + _hash(entry, phase, timeless=timeless).hex(), "eff": entry.effective_at,
             "rt": entry.ref_type, "rid": entry.ref_id, "memo": entry.memo, "rev": links.reverses,
             "exp": links.expires_at, "ev": links.event_ref,
         })  # fmt: skip
         legs += [
-            {"n": n, "t": txn_id, "s": s, "a": g.account, "c": entry.currency, "v": g.amount}
+            {"t": txn_id, "s": s, "a": g.account, "c": entry.currency, "v": g.amount}
             for s, g in enumerate(entry.legs, 1)
         ]
     first: tuple[object, ...] = (tx.now, phase, entries[0][1].resolves)
     call = "ledger.post(%s, %s, %s, %s::json, %s::json)"
     if book:
         call, first = "ledger.post_in(%s, %s, %s::json, %s::json)", (book, tx.now)
-    sql = f"SELECT id, created FROM {call} ORDER BY n"
-    with explained(_subject(entries)):
-        rows = await tx.rows(sql, *first, encode(heads).decode(), encode(legs).decode())
-    return [Posted(txn_id, created) for txn_id, created in rows]
+    stand = await tx.value(f"SELECT {call}", *first, encode(heads).decode(), encode(legs).decode())
+    return [Posted(found, found == mine) for found, mine in zip(stand or ids, ids, strict=True)]
 
 
 def _subject(entries: Sequence[tuple[Entry, _Links]]) -> str:

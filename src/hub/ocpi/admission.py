@@ -62,7 +62,10 @@ async def known_token(database: Database, vault: Vault, request: Request) -> Kno
             found = await authenticate_partner(tx, list(hashes))
         if found is not None:
             return Known(found, *hashes[bytes(found.hash)])
-    log.warning("ocpi_unauthorised", url=request.url.partition("?")[0])
+    log.warning(
+        "ocpi_unauthorised", url=request.url.partition("?")[0],
+        hint="the caller's token is none of ours: see the partner's connection, or invite it anew",
+    )  # fmt: skip
     raise Refused(
         CLIENT_ERROR,
         "unknown credentials token; send `Authorization: Token <Base64 of the token>`",
@@ -124,6 +127,9 @@ def _speaker(named: PartyRef | None, theirs: list[PartyRef]) -> PartyRef:
         return distinct[0]
     if named not in distinct:
         shown = f"{named.country_code}-{named.party_id}"
-        log.warning("ocpi_impersonation", party=shown)
+        log.warning(
+            "ocpi_impersonation", party=shown,
+            hint="the partner named a party that its connection was not registered with",
+        )  # fmt: skip
         raise Refused(CLIENT_ERROR, f"this token does not speak for {shown}", http=401)
     return named

@@ -32,25 +32,29 @@ _MODULE: Final = {
 }  # fmt: skip
 
 
-@job("ocpi.session_opened", SessionOpened)
+def _roams(event: SessionOpened | SessionUpdated | SessionClosed | CdrIssued) -> bool:
+    return event.partner_id is not None
+
+
+@job("ocpi.session_opened", SessionOpened, when=_roams)
 async def session_opened(tx: Tx, event: SessionOpened) -> None:
     """A session of a partner's driver began."""
     await _want_session(tx, event.partner_id, event.session_id)
 
 
-@job("ocpi.session_updated", SessionUpdated)
+@job("ocpi.session_updated", SessionUpdated, when=_roams)
 async def session_updated(tx: Tx, event: SessionUpdated) -> None:
     """A session of a partner's driver went on."""
     await _want_session(tx, event.partner_id, event.session_id)
 
 
-@job("ocpi.session_closed", SessionClosed)
+@job("ocpi.session_closed", SessionClosed, when=_roams)
 async def session_closed(tx: Tx, event: SessionClosed) -> None:
     """A session of a partner's driver ended."""
     await _want_session(tx, event.partner_id, event.session_id)
 
 
-@job("ocpi.cdr_issued", CdrIssued)
+@job("ocpi.cdr_issued", CdrIssued, when=_roams)
 async def cdr_issued(tx: Tx, event: CdrIssued) -> None:
     """A CDR was issued: it goes to the owner of its token alone (CD-15)."""
     if event.partner_id is not None:

@@ -62,7 +62,7 @@ async def command_answered(tx: Tx, event: CommandAnswered) -> None:
     await _decide(tx, row_id, result, text)
 
 
-@job("ocpi.command_proved", SessionOpened)
+@job("ocpi.command_proved", SessionOpened, when=lambda e: e.partner_id is not None)
 async def command_proved(tx: Tx, event: SessionOpened) -> None:
     """A session has begun that a partner's START_SESSION asked for: that is its result too."""
     if event.partner_id is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from traceback import format_exc
 from uuid import UUID
 
@@ -100,6 +101,7 @@ class OcpiServer:
                 admitted = await admit(tx, known, request, found.route, self._settings)
         except Refused as refused:
             reply = Reply.of(refused)
+            _tell_refused(partner, request, reply)
             await self._log(tenant, self._leg(request, partner, reply, found, began))
             return reply
         call = self._call(request, found, admitted)
@@ -134,6 +136,7 @@ class OcpiServer:
             reply = Reply(status_code=INVALID, message=str(error))
         except NotFound as error:
             reply = Reply(status_code=CLIENT_ERROR, message=str(error), http=404)
+        _tell_refused(partner, request, reply)
         await self._log(call.tenant, self._leg(request, partner, reply, found, began))
         return reply
 
@@ -177,6 +180,17 @@ class OcpiServer:
             reply = await found.route.action(tx, self._call(request, found, admitted))
             await release(tx, held_id, "replayed")
         return reply
+
+
+def _tell_refused(partner: UUID, request: Request, reply: Reply) -> None:
+    """Tell of what a partner did wrong; a mere "not found" is an everyday answer."""
+    everyday = reply.http == HTTPStatus.NOT_FOUND and reply.status_code != INVALID
+    if reply.status_code >= CLIENT_ERROR and not everyday:
+        log.warning(
+            "ocpi_refused", partner=str(partner), method=request.method,
+            url=request.url.partition("?")[0], status_code=reply.status_code, reason=reply.message,
+            hint="the partner was told why; both bodies are in the message log",
+        )  # fmt: skip
 
 
 def _routed(reply: Reply, call: Call) -> Reply:

@@ -23,6 +23,7 @@ from hub.stations import (
     StationRef,
     answer_command,
     commands_due,
+    conceal_command,
     note_command_effect,
     requeue_command,
     set_password,
@@ -48,6 +49,17 @@ class Taken(Struct, frozen=True):
 
     command: Command
     ask: Ask
+
+
+class _Card(Struct, rename="camel"):
+    id_token: str
+
+
+class _Start(Struct, rename="camel"):
+    """Whom a start is for, as either version says it."""
+
+    id_tag: str = ""
+    id_token: _Card | None = None
 
 
 class Delivery:
@@ -85,7 +97,7 @@ class Delivery:
             async with self._database.tx(station.tenant, actor=station.id) as tx:
                 await self._store(tx, station, dialect, command, end)
                 if sent is not None:
-                    await note_frame(tx, self._row(station, dialect, command, end, sent))
+                    note_frame(tx, self._row(station, dialect, command, end, sent))
 
     async def _store(
         self, tx: Tx, station: StationRef, dialect: Dialect, command: Command, end: End
@@ -103,6 +115,10 @@ class Delivery:
                 await answer_command(tx, command.id, "timeout", error=why)
             case _:
                 await requeue_command(tx, command.id)
+                return
+        kept = masked(command.action, command.payload)
+        if kept != command.payload:
+            await conceal_command(tx, command.id, kept)
 
     async def _answered(
         self, tx: Tx, station: StationRef, dialect: Dialect, command: Command, end: Answered
@@ -152,6 +168,14 @@ def _ask(tx: Tx, command: Command, dialect: Dialect, now: float) -> Ask:
         expires=now + max(0.0, (command.expires_at - tx.now).total_seconds()),
         patience=PATIENCE,
     )
+
+
+def started_card(ask: Ask) -> str | None:
+    """The identifier for which a CALL of ours asks a station to start; ``None`` for other CALLs."""
+    if ask.action not in ("RemoteStartTransaction", "RequestStartTransaction"):
+        return None
+    start = decode(ask.payload, _Start)
+    return start.id_tag if start.id_token is None else start.id_token.id_token
 
 
 async def _keep_password(tx: Tx, station: StationRef, password: str | None) -> None:

@@ -14,9 +14,10 @@ import structlog
 from msgspec import Raw
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 from hub.kernel import new_id
-from hub.ocpp.commands import Delivery, End, Sent
+from hub.ocpp.commands import Delivery, End, Sent, started_card
 from hub.ocpp.errors import LinkFullError, PayloadError
 from hub.ocpp.fold import PASSING
 from hub.ocpp.frames import Call
@@ -71,8 +72,8 @@ class StationLink:
                 frame = await self.socket.recv(decode=False)
                 self.heard_at = self._loop.time()
                 await self._take(frame)
-        except ConnectionClosed:
-            pass
+        except ConnectionClosed as closed:
+            self._tell_oversized(closed)
         finally:
             if grace is not None:
                 grace.cancel()
@@ -110,7 +111,7 @@ class StationLink:
                 await self._send(reply)
             case Malformed(error, reply):
                 ODD_FRAMES.labels("malformed").inc()
-                log.info("malformed_frame", station=self.peer.station.id, reason=error.reason)
+                self._tell_malformed(error.reason)
                 await self._send(reply)
             case (Answered() | Refused()) as end:
                 await self._finish(end)
@@ -137,14 +138,18 @@ class StationLink:
         except PayloadError as error:
             known = call.action if call.action in self.peer.dialect.inbound else "unknown"
             CALLS.labels(protocol, known, error.fault).inc()
-            log.info("call_refused", station=station.id, action=call.action[:64], why=str(error))
+            log.warning(
+                "call_refused", station=station.id, action=call.action[:64], why=str(error),
+                hint="the station got a CALLERROR; the frame is kept in its message log",
+            )  # fmt: skip
             reply = self._link.refuse(call, error.fault, str(error))
             await self._lanes.note_refusal(self.peer, call, frame, reply)
             return reply
         except PASSING as error:
             log.warning(
                 "call_not_stored", station=station.id, action=call.action, error=repr(error)[:300],
-                hint="the station was told InternalError and keeps its message; is Postgres up?",
+                hint="the station was told InternalError and keeps its message; does Postgres run, "
+                "and has its disk space?",
             )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - the link loop: the connection goes on
             self._failed("call_failed", call.action, error)
@@ -209,6 +214,8 @@ class StationLink:
             return
         for one in taken:
             self._taken[one.ask.ref] = one.command
+            if (card := started_card(one.ask)) is not None:
+                peer.memory.follow_remote(card, one.command.trace)
             try:
                 displaced = self._link.submit(one.ask)
             except LinkFullError:
@@ -226,6 +233,19 @@ class StationLink:
             await self._delivery.settle(self.peer.station, self.peer.dialect, command, end, sent)
         except Exception as error:  # noqa: BLE001 - the link loop: the row times out by itself
             self._failed("command_end_not_stored", end.ask.action, error)
+
+    def _tell_malformed(self, reason: str) -> None:
+        log.warning(
+            "malformed_frame", station=self.peer.station.id, reason=reason,
+            hint="the station was told and stays connected; its firmware sends what is no OCPP-J",
+        )  # fmt: skip
+
+    def _tell_oversized(self, closed: ConnectionClosed) -> None:
+        if closed.sent is not None and closed.sent.code == CloseCode.MESSAGE_TOO_BIG:
+            log.warning(
+                "frame_too_big", station=self.peer.station.id, reason=closed.sent.reason,
+                hint="the connection was closed; let the station send less in one message",
+            )  # fmt: skip
 
     def _failed(self, what: str, action: str, error: Exception) -> None:
         log.error(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import groupby
 
 import psycopg
 import structlog
 from msgspec import MsgspecError, Struct
 
-from hub.charging import note_status, record_meters, update_session
+from hub.charging import note_status, record_meters, record_updates
 from hub.charging.messages import MetersSampled, TransactionUpdated
 from hub.kernel import HubError
 from hub.ocpp.dialect import Heard, Message, ReservationEnded, SecurityEventTold, VariablesReported
@@ -31,9 +32,10 @@ from hub.stations.messages import StatusReported
 
 log = structlog.get_logger()
 
-EVERY = 0.5
-_NET_EVERY = 60
+EVERY = 1.0
+_NET_EVERY = 30
 _AT_ONCE = 4
+_BATCH = 1000
 
 # What says nothing about the frame: the database is away or another transaction won.
 PASSING = (psycopg.OperationalError, psycopg.InterfaceError, DatabaseUnavailable)
@@ -52,21 +54,22 @@ class _Told(Struct, frozen=True):
     trace: str
 
 
-async def fold_pending(tx: Tx, station: StationRef, *, most: int = 2000) -> int:
-    """Fold what the journal holds for a station in ``tx``; returns how many frames.
+async def fold_pending(tx: Tx, station: StationRef) -> None:
+    """Fold all that the journal holds for a station in ``tx``.
 
     Raises ``Unfoldable`` when a frame is at fault: then the transaction must be given up and
     ``set_aside`` be called.
     """
-    frames = await take_pending(tx, station.id, most)
-    if frames:
+    while True:
+        frames = await take_pending(tx, station.id, _BATCH)
         try:
             await _apply(tx, [told for frame in frames for told in _told(frame)])
         except PASSING:
             raise
         except AT_FAULT as error:
             raise Unfoldable from error
-    return len(frames)
+        if len(frames) < _BATCH:
+            return
 
 
 async def set_aside(database: Database, station: StationRef) -> None:
@@ -110,19 +113,30 @@ def _told(frame: FrameRow) -> list[_Told]:
 
 
 async def _apply(tx: Tx, told: Sequence[_Told]) -> None:
-    """Take the messages in order; meter values that follow each other in one call."""
-    meters: list[MetersSampled] = []
-    for one in told:
-        if isinstance(one.message, MetersSampled):
-            meters.append(one.message)
-            continue
-        if meters:
-            await record_meters(tx, meters)
-            meters = []
-        with correlated(one.trace):
-            await _take(tx, one.message)
-    if meters:
-        await record_meters(tx, meters)
+    """Take the messages in order; those that follow each other and belong together in one call."""
+    for _, group in groupby(told, _together):
+        alike = list(group)
+        messages = [one.message for one in alike]
+        meters = [m for m in messages if isinstance(m, MetersSampled)]
+        updates = [m for m in messages if isinstance(m, TransactionUpdated)]
+        with correlated(alike[0].trace):
+            if meters:
+                await record_meters(tx, meters)
+            elif updates:
+                await record_updates(tx, updates)
+            else:
+                for one in alike:
+                    await _take(tx, one.message)
+
+
+def _together(told: _Told) -> object:
+    match told.message:
+        case MetersSampled():
+            return told.trace
+        case TransactionUpdated(transaction=transaction):
+            return transaction, told.trace
+        case _:
+            return told
 
 
 async def _take(tx: Tx, message: Message) -> None:
@@ -130,8 +144,6 @@ async def _take(tx: Tx, message: Message) -> None:
         case StatusReported():
             await report_status(tx, message)
             await note_status(tx, message)
-        case TransactionUpdated():
-            await update_session(tx, message, None)
         case VariablesReported():
             await save_variables(tx, message.station, message.found)
         case ReservationEnded():
@@ -202,10 +214,8 @@ async def fold_station(database: Database, station: StationRef, memory: Memory) 
     """Fold all that waits for a station, in transactions of its own."""
     mark = memory.written
     try:
-        while True:
-            async with database.tx(station.tenant, actor=station.id) as tx:
-                if not await fold_pending(tx, station, most=500):
-                    break
+        async with database.tx(station.tenant, actor=station.id, keyed=True) as tx:
+            await fold_pending(tx, station)
     except Unfoldable:
         await set_aside(database, station)
     memory.folded = mark

@@ -184,7 +184,7 @@ def _error(
 def _message_id(raw: Raw | bytes) -> str | int | None:
     try:
         found = _ID.decode(raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return None if isinstance(found, str) and "\0" in found else found
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
@@ -24,6 +24,23 @@ class Refusal(Struct, frozen=True):
     status: HTTPStatus
     reason: str
     text: str
+
+
+HINTS: Final[Mapping[str, str]] = {
+    "bad_path": "the station's back-end URL must end with /ocpp/ and its id",
+    "unknown": "approve it if it is yours: console, Stations, or `hub station add ID`",
+    "pending": "approve or refuse it: console, Stations",
+    "refused": "the operator refused it; approve it if it shall come in after all",
+    "tls_required": "give the station a wss:// URL, or register it with profile 0 or 1",
+    "certificate": "the certificate's CN or serial number must be the station's id",
+    "no_password": "set the station's password (AuthorizationKey or BasicAuthPassword)",
+    "bad_header": "set the station's password (AuthorizationKey or BasicAuthPassword)",
+    "wrong_password": "the station's password is not the one it was registered with: set the "
+    "station's AuthorizationKey or BasicAuthPassword to that one",
+    "database": "stations come back by themselves; see that Postgres runs and has disk space",
+    "no_subprotocol": "set the station to OCPP 1.6J or 2.0.1; it offered none of them",
+}
+"""What an operator can do about each reason, for the log."""
 
 
 class Presented(Struct, frozen=True, kw_only=True):

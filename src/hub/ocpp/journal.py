@@ -24,16 +24,18 @@ _MOST = 512
 _QUEUE = 20_000
 
 _FRAME = """COPY ocpp.frame (station_id, id, tenant_id, at, direction, protocol, action,
-  message_id, call, reply, trace) FROM STDIN (FORMAT BINARY)"""
+  message_id, call, reply, trace, folds) FROM STDIN (FORMAT BINARY)"""
 _FRAME_TYPES = (
-    "text", "int8", "uuid", "timestamptz", "text", "text", "text", "text", "bytea", "bytea", "text"
+    "text", "int8", "uuid", "timestamptz", "text", "text", "text", "text", "bytea", "bytea", "text",
+    "bool",
 )  # fmt: skip
-_PENDING = "COPY ocpp.pending (station_id, id, tenant_id) FROM STDIN (FORMAT BINARY)"
-_PENDING_TYPES = ("text", "int8", "uuid")
 
 
 class FrameRow(msgspec.Struct, frozen=True):
-    """One CALL and its reply as stored. ``id`` orders the frames of a station by receipt."""
+    """One CALL and its reply as stored. ``id`` orders the frames of a station by receipt.
+
+    ``folds``: its answer was given before it became state.
+    """
 
     station_id: str
     id: int
@@ -46,6 +48,7 @@ class FrameRow(msgspec.Struct, frozen=True):
     call: bytes
     reply: bytes | None
     trace: str
+    folds: bool = False
 
 
 class FrameIds:
@@ -109,34 +112,25 @@ class Journal:
     async def _try(self, rows: list[tuple[FrameRow, bool]]) -> Exception | None:
         try:
             async with self._database.ingest() as connection:
-                await _copy(connection, _FRAME, _FRAME_TYPES, [_values(f) for f, _ in rows])
-                waiting: list[tuple[object, ...]] = [
-                    (f.station_id, f.id, f.tenant_id) for f, fold in rows if fold
-                ]
-                if waiting:
-                    await _copy(connection, _PENDING, _PENDING_TYPES, waiting)
+                await _copy(connection, rows)
         except Exception as error:  # noqa: BLE001 - the journal loop: whoever waits must hear of it
             return error
         return None
 
 
-def _values(frame: FrameRow) -> tuple[object, ...]:
+def _values(frame: FrameRow, folds: bool) -> tuple[object, ...]:
     return (
         frame.station_id, frame.id, frame.tenant_id, frame.at, frame.direction,
         frame.protocol, frame.action, frame.message_id, frame.call, frame.reply, frame.trace,
+        folds,
     )  # fmt: skip
 
 
-async def _copy(
-    connection: AsyncConnection[Any],
-    statement: str,
-    types: tuple[str, ...],
-    rows: list[tuple[object, ...]],
-) -> None:
-    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.set_types(types)
-        for row in rows:
-            await copy.write_row(row)
+async def _copy(connection: AsyncConnection[Any], rows: list[tuple[FrameRow, bool]]) -> None:
+    async with connection.cursor() as cursor, cursor.copy(_FRAME) as copy:
+        copy.set_types(_FRAME_TYPES)
+        for frame, folds in rows:
+            await copy.write_row(_values(frame, folds))
 
 
 def _settle(stored: asyncio.Future[None] | None, error: Exception | None) -> None:
@@ -148,7 +142,7 @@ def _settle(stored: asyncio.Future[None] | None, error: Exception | None) -> Non
         stored.set_exception(error)
 
 
-async def take_pending(tx: Tx, station_id: str, most: int = 2000) -> list[FrameRow]:
+async def take_pending(tx: Tx, station_id: str, most: int) -> list[FrameRow]:
     """The ``most`` oldest journalled frames of the station that wait to be folded, in order.
 
     Whoever takes them folds them in the same transaction; a rollback gives them back.
@@ -169,9 +163,9 @@ async def stations_pending(tx: Tx) -> list[tuple[str, UUID]]:
     return [(row[0], row[1]) for row in rows]
 
 
-async def note_frame(tx: Tx, frame: FrameRow) -> None:
-    """Store a frame and its reply in the transaction of its effects."""
-    await tx.run(
+def note_frame(tx: Tx, frame: FrameRow) -> None:
+    """Store a frame and its reply in the transaction of its effects, when it commits."""
+    tx.conclude(
         "SELECT ocpp.note_frame(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         frame.station_id, frame.id, frame.at, frame.direction, frame.protocol, frame.action,
         frame.message_id, frame.call, frame.reply, frame.trace,

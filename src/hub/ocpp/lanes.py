@@ -31,6 +31,7 @@ from hub.charging.messages import (
     TransactionStarted,
     TransactionUpdated,
 )
+from hub.charging.times import plausible
 from hub.ocpp.dialect import Dialect, Heard, Inbound, Message, Outcome
 from hub.ocpp.errors import PayloadError
 from hub.ocpp.fold import Folder, Unfoldable, fold_pending, set_aside
@@ -134,6 +135,7 @@ class Lanes:
                 )  # fmt: skip
         heard = Heard(peer.station, self._database.clock.now())
         messages = inbound.messages(reading.value, heard)
+        _doubt_clock(peer, messages, heard.at)
         return Said(call, frame, inbound, reading.value, heard, messages)
 
     async def _keep(self, peer: Peer, row: FrameRow) -> None:
@@ -175,16 +177,15 @@ class Lanes:
         station, memory = peer.station, peer.memory
         mark = memory.written
         body, outcome = None, None
-        async with self._database.tx(station.tenant, actor=station.id) as tx:
+        async with self._database.tx(station.tenant, actor=station.id, keyed=True) as tx:
             if memory.unfolded:
-                while await fold_pending(tx, station):
-                    pass
+                await fold_pending(tx, station)
             if asked is not None and told is None:
                 told = await self._authorizer.local(tx, asked)
             if asked is None or told is not None:
                 outcome = await _act(tx, said.messages[0], told)
                 body = encode_payload(said.inbound.reply(said.value, outcome, tx.now))
-                await note_frame(tx, self._row(peer, said, body, trace))
+                note_frame(tx, self._row(peer, said, body, trace))
         memory.folded = mark
         if body is not None:
             _follow(memory, said.messages[0], outcome, trace)
@@ -201,6 +202,17 @@ class Lanes:
             station_id=peer.station.id, id=self.ids.next(), tenant_id=peer.station.tenant, at=at,
             direction="i", protocol=peer.dialect.version, action=call.action[:64],
             message_id=str(call.id), call=frame, reply=reply, trace=trace,
+        )  # fmt: skip
+
+
+def _doubt_clock(peer: Peer, messages: tuple[Message, ...], now: datetime) -> None:
+    """Tell once of a station whose clock cannot be right; what it says is dated by receipt."""
+    at = getattr(messages[0], "at", None) if messages else None
+    if at is not None and not plausible(at, now) and peer.memory.first_time("clock"):
+        log.warning(
+            "station_clock_wrong", station=peer.station.id, says=at.isoformat(),
+            hint="times of receipt are billed on; the station should set its clock from our "
+            "BootNotification and Heartbeat answers",
         )  # fmt: skip
 
 
@@ -245,8 +257,10 @@ def _transaction(messages: tuple[Message, ...]) -> Transaction | None:
 
 
 def _trace(memory: Memory, messages: tuple[Message, ...]) -> str:
-    """The correlation id under which to go on: of the transaction, or of the card's Authorize."""
+    """The correlation id to go on under: the transaction's, or its card's Authorize or command."""
     found = memory.trace_of(_transaction(messages))
+    if messages and isinstance(messages[0], AuthorizeAsked):
+        return memory.trace_of_remote(messages[0].token.uid)
     if not found and messages and isinstance(messages[0], TransactionStarted):
         token = messages[0].token
         return memory.trace_of_token(token.uid) if token else ""

@@ -20,6 +20,9 @@ from hub.ocpp.errors import PayloadError
 from hub.ocpp.frames import encode_payload
 from hub.ocpp.versions import Fault
 
+# An identifier without its NUL characters is another one, maybe somebody else's; padding is not.
+_IDENTIFIERS = (".idTag", ".parentIdTag", ".idToken", ".transactionId")
+
 Oddity = Literal[
     "unknown_field",
     "unknown_value",
@@ -166,6 +169,8 @@ def _text(value: Any, path: str, found: Found) -> str:
         found.add(Deviation("wrong_type", path))
         text = encode_payload(value).decode()
     if "\0" in text:
+        if "\0" in text.rstrip("\0") and path.endswith(_IDENTIFIERS):
+            raise PayloadError(Fault.PROPERTY, "an identifier holds a NUL character", path)
         found.add(Deviation("nul_character", path))
         text = text.replace("\0", "")
     return text

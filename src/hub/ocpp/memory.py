@@ -58,6 +58,15 @@ class Memory:
         """Remember under which correlation id a card was authorised, for the start to come."""
         self.follow(Transaction(ref=f"\0{uid.upper()}"), trace)
 
+    def follow_remote(self, uid: str, trace: str) -> None:
+        """Remember under which correlation id a card's start is being asked of the station."""
+        self.follow(Transaction(ref=f"\0\0{uid.upper()}"), trace)
+        self.follow_token(uid, trace)
+
+    def trace_of_remote(self, uid: str) -> str:
+        """The correlation id of a card's last remote start, given once; empty if there is none."""
+        return self._traces.pop(f"r\0\0{uid.upper()}", "")
+
     def trace_of_token(self, uid: str) -> str:
         """The correlation id of a card's last Authorize, given once; empty if there is none."""
         return self._traces.pop(f"r\0{uid.upper()}", "")

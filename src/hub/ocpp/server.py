@@ -29,7 +29,7 @@ from hub.ocpp.connection import StationLink
 from hub.ocpp.dialects import DIALECTS
 from hub.ocpp.fold import PASSING, Folder
 from hub.ocpp.frames import Call, CallResult, split
-from hub.ocpp.handshake import Presented, Refusal, admit, choose_version, station_id_of
+from hub.ocpp.handshake import HINTS, Presented, Refusal, admit, choose_version, station_id_of
 from hub.ocpp.journal import Journal, frames_of
 from hub.ocpp.lanes import Lanes, Peer
 from hub.ocpp.memory import Memories, Memory
@@ -223,7 +223,7 @@ class OcppServer:
         HANDSHAKES.labels(refusal.reason).inc()
         log.warning(
             "station_refused", station=station_id[:64], reason=refusal.reason,
-            remote=_remote(socket),
+            remote=_remote(socket), hint=HINTS[refusal.reason],
         )  # fmt: skip
         response = socket.respond(refusal.status, refusal.text)
         if refusal.status is HTTPStatus.UNAUTHORIZED:
@@ -235,6 +235,10 @@ class OcppServer:
         admitted = socket.admitted
         if admitted is None or admitted.version is None:
             HANDSHAKES.labels("no_subprotocol").inc()
+            log.warning(
+                "station_refused", station=admitted.station.id if admitted else "",
+                reason="no_subprotocol", remote=_remote(socket), hint=HINTS["no_subprotocol"],
+            )  # fmt: skip
             await socket.close(1002, "none of the subprotocols is supported")
             return
         HANDSHAKES.labels("accepted").inc()

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg import AsyncConnection, DataError, InterfaceError, OperationalError
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import kwargs_row, scalar_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -40,6 +40,18 @@ class DatabaseUnavailable(HubError):
 AWAY: Final = (OperationalError, InterfaceError, DatabaseUnavailable)
 """What a call raises while the database is away: it says nothing about the call itself."""
 
+UNSTORABLE: Final = DataError
+"""What a call raises when Postgres cannot hold a value of it (NUL in a text, a year 300000)."""
+
+_EVENT = """event AS (
+  INSERT INTO runtime.event (tenant_id, name, version, payload, at, actor, trace)
+  VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id)"""
+_JOBS = """job AS (
+  INSERT INTO runtime.job
+    (tenant_id, event_id, name, lane, parks, payload, run_at, trace)
+  SELECT %s, event.id, j.name, j.lane, j.parks, %s, %s, %s
+  FROM event, unnest(%s::text[], %s::text[], %s::boolean[]) AS j (name, lane, parks))"""
+
 
 class Tx:
     """One transaction of one tenant. Created by ``Database.tx``; nothing else commits.
@@ -47,19 +59,25 @@ class Tx:
     The connection is taken at the first statement, so an unused ``Tx`` costs nothing.
     """
 
-    def __init__(self, database: Database, tenant: UUID, actor: str, pool: Pool) -> None:
+    def __init__(
+        self, database: Database, tenant: UUID, actor: str, pool: Pool, *, keyed: bool = False
+    ) -> None:
         self._database = database
         self._pool = pool
+        self._keyed = keyed
         self._connection: AsyncConnection[Any] | None = None
-        self._events: list[tuple[Event, datetime | None, Sequence[Job]]] = []
+        self._events: list[tuple[Event, datetime | None, Sequence[Job], str]] = []
+        self._last: list[tuple[str, tuple[object, ...]]] = []
         self._after: list[Callable[[], None]] = []
+        self._steps = 0
+        self._known: tuple[int, object, object] | None = None
         self.tenant = tenant
         self.actor = actor
         self.now = database.clock.now()
 
     async def run(self, sql: str, *params: object) -> int:
         """Execute a statement; returns the number of rows it touched."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(sql, params)
             return cursor.rowcount
@@ -68,52 +86,58 @@ class Tx:
         """Execute a statement once per row of ``rows``, pipelined."""
         if not rows:
             return
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.executemany(sql, rows)
 
     async def one(self, into: Callable[..., T], sql: str, *params: object) -> T | None:
         """The first row as ``into(**columns)``, or ``None``."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=kwargs_row(into)) as cursor:
             await cursor.execute(sql, params)
             return await cursor.fetchone()
 
     async def all(self, into: Callable[..., T], sql: str, *params: object) -> list[T]:
         """Every row as ``into(**columns)``."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=kwargs_row(into)) as cursor:
             await cursor.execute(sql, params)
             return await cursor.fetchall()
 
     async def row(self, sql: str, *params: object) -> tuple[Any, ...] | None:
         """The first row as a tuple, or ``None``."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(sql, params)
             return await cursor.fetchone()
 
     async def rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         """Every row as a tuple."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(sql, params)
             return await cursor.fetchall()
 
     async def value(self, sql: str, *params: object) -> Any:
         """The first column of the first row, or ``None``."""
-        connection = self._connection or await self._begin()
+        connection = await self._step()
         async with connection.cursor(row_factory=scalar_row) as cursor:
             await cursor.execute(sql, params)
             return await cursor.fetchone()
 
     def emit(self, event: Event) -> None:
-        """Write ``event`` and a job per subscriber with this transaction's commit."""
-        self._events.append((event, None, self._database.subscriptions.get(type(event), ())))
+        """Write ``event`` and a job per subscriber that wants it with this transaction's commit."""
+        jobs = self._database.subscriptions.get(type(event), ())
+        wanted = [job for job in jobs if job.when is None or job.when(event)]
+        self._events.append((event, None, wanted, correlation()))
+
+    def conclude(self, sql: str, *params: object) -> None:
+        """Run a ``SELECT`` for its effects as the last statement, at no round trip of its own."""
+        self._last.append((sql, params))
 
     def schedule(self, job: Job, event: Event, *, at: datetime) -> None:
         """Run ``job`` with ``event`` at business time ``at`` or soon after, as a durable timer."""
-        self._events.append((event, at, (job,)))
+        self._events.append((event, at, (job,), correlation()))
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call ``call`` once the commit is durable (a wake-up or a live view; never truth)."""
@@ -129,46 +153,78 @@ class Tx:
 
     async def connection(self) -> AsyncConnection[Any]:
         """The driver's connection inside this transaction, for statements that need it (COPY)."""
+        return await self._step()
+
+    def remember(self, key: object, value: object) -> None:
+        """Keep what the last statement has made of a locked row, until the next statement."""
+        self._known = (self._steps, key, value)
+
+    def recall(self, key: object) -> object | None:
+        """What was remembered of ``key``, unless a statement has run since."""
+        if self._known is None or self._known[:2] != (self._steps, key):
+            return None
+        return self._known[2]
+
+    async def _step(self) -> AsyncConnection[Any]:
+        self._steps += 1
         return self._connection or await self._begin()
 
     async def _begin(self) -> AsyncConnection[Any]:
+        begin = f"BEGIN; SET LOCAL hub.tenant = '{self.tenant}'"
+        if self._keyed:
+            begin += "; SET LOCAL plan_cache_mode = force_generic_plan"
+        while True:
+            connection = await self._taken()
+            try:
+                # One round trip: the tenant is an UUID, so it cannot carry SQL.
+                await connection.execute(begin, prepare=False)
+            except OperationalError:
+                # A pooled connection may have died with an earlier server: nothing was asked of
+                # it yet, so another one may be. A fresh one that fails is a real failure.
+                stale = connection.broken
+                await self._abandon()
+                if not stale:
+                    raise
+            else:
+                return connection
+
+    async def _taken(self) -> AsyncConnection[Any]:
         try:
-            connection = await self._pool.getconn()
+            self._connection = await self._pool.getconn()
         except PoolTimeout as error:
             raise DatabaseUnavailable from error
-        self._connection = connection
-        # One round trip: the tenant is an UUID, so it cannot carry SQL.
-        await connection.execute(f"BEGIN; SET LOCAL hub.tenant = '{self.tenant}'", prepare=False)
-        return connection
+        return self._connection
 
-    async def _write_events(self) -> None:
-        for event, at, jobs in self._events:
-            await self._write_event(event, at, jobs)
+    async def _write_last(self) -> None:
+        """Write the events with their jobs and what concludes, as few statements as can be."""
+        last = self._last
+        for event, at, jobs, trace in self._events:
+            sql, params = self._event_of(event, at, jobs, trace)
+            then, more = last.pop(0) if last else ("SELECT 1", ())
+            await self.run(f"WITH {sql} {then}", *params, *more)
+            if jobs:
+                self.after_commit(self._database.jobs_ready)
+        for then, more in last:
+            await self.run(then, *more)
 
-    async def _write_event(self, event: Event, at: datetime | None, jobs: Sequence[Job]) -> None:
+    def _event_of(
+        self, event: Event, at: datetime | None, jobs: Sequence[Job], trace: str
+    ) -> tuple[str, list[object]]:
+        """The parts of a statement that insert an event and its jobs: no relay, no dual write."""
         payload = encode(event)
-        # One statement for the event and its jobs: no relay and no dual write.
-        await self.run(
-            """WITH event AS (
-                 INSERT INTO runtime.event (tenant_id, name, version, payload, at, actor, trace)
-                 VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id)
-               INSERT INTO runtime.job
-                 (tenant_id, event_id, name, lane, parks, payload, run_at, trace)
-               SELECT %s, event.id, j.name, j.lane, j.parks, %s, %s, %s
-               FROM event, unnest(%s::text[], %s::text[], %s::boolean[]) AS j (name, lane, parks)
-            """,
-            self.tenant, event.event_name(), event.version, payload, self.now, self.actor,
-            correlation(), self.tenant, payload, at or self.now, correlation(),
+        told = [self.tenant, event.event_name(), event.version, payload, self.now, self.actor]
+        if not jobs:
+            return _EVENT, [*told, trace]
+        return f"{_EVENT}, {_JOBS}", [
+            *told, trace, self.tenant, payload, at or self.now, trace,
             [job.name for job in jobs], [job.lane(event) for job in jobs],
             [job.parks for job in jobs],
-        )  # fmt: skip
-        if jobs:
-            self.after_commit(self._database.jobs_ready)
+        ]  # fmt: skip
 
     async def _finish(self, *, commit: bool) -> None:
         try:
-            if commit and self._events:
-                await self._write_events()
+            if commit and (self._events or self._last):
+                await self._write_last()
             if self._connection is not None:
                 await self._connection.execute("COMMIT" if commit else "ROLLBACK", prepare=False)
         except BaseException:
@@ -244,9 +300,15 @@ class Database:
             await pool.close()
 
     @asynccontextmanager
-    async def tx(self, tenant: UUID = PLATFORM, *, actor: str = "system") -> AsyncIterator[Tx]:
-        """A transaction of ``tenant``: commits when the block ends, rolls back when it raises."""
-        async with self._unit(Tx(self, tenant, actor, self._app)) as tx:
+    async def tx(
+        self, tenant: UUID = PLATFORM, *, actor: str = "system", keyed: bool = False
+    ) -> AsyncIterator[Tx]:
+        """A transaction of ``tenant``: commits when the block ends, rolls back when it raises.
+
+        ``keyed``: its statements only look rows up by their keys, so that Postgres need not plan
+        them anew each time. Not for lists with optional conditions.
+        """
+        async with self._unit(Tx(self, tenant, actor, self._app, keyed=keyed)) as tx:
             yield tx
 
     @asynccontextmanager
@@ -257,8 +319,8 @@ class Database:
 
     @asynccontextmanager
     async def ingest(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection of the ingest role in one transaction, for the journal's COPY."""
-        async with self._ingest.connection() as connection, connection.transaction():
+        """A connection of the ingest role whose every statement commits by itself, for COPY."""
+        async with self._ingest.connection() as connection:
             yield connection
 
     @asynccontextmanager

@@ -46,6 +46,7 @@ class Job(msgspec.Struct, frozen=True):
     ``kind`` "flow": ``run(event)`` opens its own transactions and must be safe to run again.
     ``key`` gives the lane: jobs of one lane run in the order in which they were emitted.
     ``parks``: a dead job holds its lane until it is replayed or dropped.
+    ``when``: no job is made for events of which it says no.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Job(msgspec.Struct, frozen=True):
     key: Callable[[Any], str] | None = None
     retry: Retry = Retry()
     parks: bool = False
+    when: Callable[[Any], bool] | None = None
 
     def lane(self, event: Event) -> str | None:
         """The lane of this job for ``event``, or ``None`` when order does not matter."""
@@ -71,11 +73,12 @@ def job(
     key: Callable[[Any], str] | None = None,
     retry: Retry | None = None,
     parks: bool = False,
+    when: Callable[[Any], bool] | None = None,
 ) -> Callable[[Callable[..., Awaitable[object]]], Job]:
     """Make an action ``async def f(tx, event)`` a job for the subscription table."""
 
     def make(run: Callable[..., Awaitable[object]]) -> Job:
-        return Job(name, run, event, "action", key, retry or Retry(), parks)
+        return Job(name, run, event, "action", key, retry or Retry(), parks, when)
 
     return make
 

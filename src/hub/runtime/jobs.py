@@ -6,8 +6,10 @@ An action's effects and its completion are one commit; a flow is run again after
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,7 +17,7 @@ import structlog
 
 from hub.kernel import HubError, NotFound, decode, new_id
 from hub.runtime.bus import Wake
-from hub.runtime.db import Database, Tx
+from hub.runtime.db import AWAY, Database, Tx
 from hub.runtime.events import Job
 from hub.runtime.trace import correlated
 
@@ -23,6 +25,8 @@ log = structlog.get_logger()
 
 _LEASE = timedelta(seconds=30)
 _POLL = 1.0
+_ACTIONS = 2
+_SHARED = 8
 
 _CLAIM = """
 UPDATE runtime.job SET state = 'running', worker = %s, lease_until = %s, attempts = attempts + 1
@@ -64,32 +68,65 @@ class JobRunner:
     """Runs the jobs of one process. Lease times are wall time in Postgres' own clock."""
 
     def __init__(
-        self, database: Database, jobs: Iterable[Job], *, batch: int = 32, parallel: int = 8
+        self,
+        database: Database,
+        jobs: Iterable[Job],
+        *,
+        batch: int = 32,
+        parallel: int = 8,
+        alone: bool = False,
     ) -> None:
+        """``alone``: no other worker can be alive, so jobs left in hand are taken back at once."""
         self._database = database
         self._jobs = {job.name: job for job in jobs}
         self._batch = batch
         self._parallel = parallel
+        self._alone = alone
         self._wake = Wake()
         self._worker = new_id()
         database.jobs_ready = self._wake.ring
 
     async def run(self) -> None:
-        """Work until cancelled; jobs in hand when cancelled are run again by their lease."""
+        """Work until cancelled; jobs in hand when cancelled are run again by their lease.
+
+        A database that is away for a while is waited for.
+        """
+        recovered = not self._alone
         while True:
-            if not await self.run_once():
-                await self._wake.wait(_POLL)
+            try:
+                if not recovered:
+                    await self.recover()
+                    recovered = True
+                if not await self.run_once():
+                    await self._wake.wait(_POLL)
+            except AWAY as error:
+                log.warning("jobs_without_database", error=repr(error)[:200])
+                await asyncio.sleep(_POLL)
 
     async def run_once(self) -> int:
         """Claim and run one batch; returns how many jobs were claimed."""
         claimed = await self._claim()
-        gate = asyncio.Semaphore(self._parallel)
+        # Actions only use the database, which answers people and stations first: a few at once.
+        few, many = asyncio.Semaphore(_ACTIONS), asyncio.Semaphore(self._parallel)
+        alike: defaultdict[tuple[UUID, str], list[Claimed]] = defaultdict(list)
+        for one in claimed:
+            alike[one.tenant_id, one.name].append(one)
 
-        async def guarded(one: Claimed) -> None:
-            async with gate:
+        async def flow(one: Claimed) -> None:
+            async with many:
                 await self._run(one)
 
-        await asyncio.gather(*(guarded(one) for one in claimed))
+        async def actions(some: Sequence[Claimed]) -> None:
+            async with few:
+                await self._run_together(some)
+
+        work: list[Coroutine[Any, Any, None]] = []
+        for (_, name), found in alike.items():
+            if self._jobs[name].kind == "flow":
+                work += [flow(one) for one in found]
+            else:
+                work += [actions(found[n : n + _SHARED]) for n in range(0, len(found), _SHARED)]
+        await asyncio.gather(*work)
         return len(claimed)
 
     async def drain(self, within: float = 30.0) -> None:
@@ -114,6 +151,23 @@ class JobRunner:
             )  # fmt: skip
         return sorted(claimed, key=lambda one: one.id)
 
+    async def _run_together(self, some: Sequence[Claimed]) -> None:
+        """Run action jobs of one name in one commit; when one fails, each has its own."""
+        if len(some) > 1:
+            job = self._jobs[some[0].name]
+            try:
+                async with self._database.tx(some[0].tenant_id, actor=f"job:{job.name}") as tx:
+                    for one in some:
+                        with correlated(one.trace):
+                            await job.run(tx, decode(one.payload, job.event))
+                    await self._complete(tx, [one.id for one in some])
+            except Exception as error:  # noqa: BLE001 - the job loop: the culprit is found below
+                log.info("jobs_run_apart", job=job.name, error=repr(error)[:300])
+            else:
+                return
+        for one in some:
+            await self._run(one)
+
     async def _run(self, claimed: Claimed) -> None:
         job = self._jobs[claimed.name]
         with correlated(claimed.trace):
@@ -124,19 +178,19 @@ class JobRunner:
                 async with self._database.tx(claimed.tenant_id, actor=f"job:{job.name}") as tx:
                     if job.kind == "action":
                         await job.run(tx, event)
-                    await self._complete(tx, claimed.id)
+                    await self._complete(tx, [claimed.id])
             except LeaseLost:
                 log.warning("job_lease_lost", job=job.name, id=claimed.id)
             except Exception as error:  # noqa: BLE001 - the job loop: one failure never stops it
                 await self._fail(job, claimed, error)
 
-    async def _complete(self, tx: Tx, job_id: int) -> None:
+    async def _complete(self, tx: Tx, ids: list[int]) -> None:
         done = await tx.run(
             """UPDATE runtime.job SET state = 'done', done_at = %s
-               WHERE id = %s AND state = 'running' AND worker = %s""",
-            tx.now, job_id, self._worker,
+               WHERE id = ANY(%s) AND state = 'running' AND worker = %s""",
+            tx.now, ids, self._worker,
         )  # fmt: skip
-        if done != 1:
+        if done != len(ids):
             raise LeaseLost
 
     async def _fail(self, job: Job, claimed: Claimed, error: Exception) -> None:

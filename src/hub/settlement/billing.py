@@ -65,12 +65,17 @@ _COLUMNS = ", ".join(ClosedSession.__struct_fields__)
 
 
 async def closed_session(tx: Tx, session_id: UUID) -> ClosedSession:
-    """The session to bill; raises ``HeldBack`` when it must not be billed, ``NotFound``."""
+    """The session to bill, or an INVALID one, which never is.
+
+    Raises ``HeldBack`` when a person must look at it first, ``NotFound``.
+    """
     found = await tx.one(
         ClosedSession, f"SELECT {_COLUMNS} FROM charging.v_session WHERE id = %s", session_id
     )
     if found is None:
         raise NotFound("session", str(session_id))
+    if found.state == "INVALID" and not found.held:
+        return found
     if found.state != "COMPLETED":
         raise HeldBack(f"the session is {found.state}")
     if found.held or "incomplete" in found.flags:

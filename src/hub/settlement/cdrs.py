@@ -33,6 +33,8 @@ async def issue_cdr(tx: Tx, closed: SessionClosed) -> None:
         return
     try:
         session = await closed_session(tx, closed.session_id)
+        if session.state == "INVALID":
+            return  # OCPI 2.2.1 mod_sessions SessionStatus: never billed, so nothing to look at
         billable = await billable_of(tx, session)
         tariff = await load_tariff(tx, session.tariff_id or "", session.tariff_version)
         priced = price(tariff, await periods_of(tx, session), time_zone=session.time_zone)

@@ -21,7 +21,7 @@ FLAT = Decimal("0.35")
 PER_KWH = Decimal("0.49")
 ROAMING_WH = 5_000
 LOCAL_WH = 2_000
-_PATIENCE = 20
+_PATIENCE = 30
 
 
 class Check(msgspec.Struct, frozen=True):

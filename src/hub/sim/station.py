@@ -121,7 +121,7 @@ class SimStation:
 
     async def __aenter__(self) -> Self:
         self.switch_on()
-        await self.until(lambda: self.accepted, f"{self.identity}: accepted boot")
+        await self.until(lambda: self.accepted, f"the boot of {self.identity}", within=60)
         return self
 
     async def __aexit__(

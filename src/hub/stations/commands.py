@@ -175,6 +175,11 @@ async def requeue_command(tx: Tx, command_id: UUID) -> bool:
     )
 
 
+async def conceal_command(tx: Tx, command_id: UUID, payload: bytes) -> None:
+    """Keep ``payload`` instead of what was sent, which held a secret of the station."""
+    await tx.run("UPDATE stations.command SET payload = %s WHERE id = %s", payload, command_id)
+
+
 async def expire_commands(tx: Tx, *, patience: int = 30) -> int:
     """End what waited too long: queued beyond its deadline, or sent and silent past ``patience``.
 
