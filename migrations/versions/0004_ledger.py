@@ -1,6 +1,6 @@
 """The journal: accounts, transactions, legs, periods, and the only functions that may write them.
 
-The application has EXECUTE and SELECT. Every function runs as the owner with a pinned search path
+The application has EXECUTE and SELECT. What it may call runs as the owner with a pinned search path
 and takes its book from ``hub.tenant``. Those that write reach every row by key, so they forbid
 the planner the scans that it would choose for tables without statistics yet. Neither
 transactions nor legs carry foreign keys: key-share locks on a book's or a hot account's row
