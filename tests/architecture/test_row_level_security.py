@@ -186,7 +186,7 @@ _VALUES = {
     "character varying": "'x'", "character": "'EUR'",
     "bigint": "1", "integer": "1", "smallint": "1", "numeric": "1", "boolean": "false",
     "timestamp with time zone": "now()", "date": "current_date", "bytea": "'\\x00'",
-    "ledger.code": "'x'", "ledger.currency": "'EUR'", "json": "'{}'", "jsonb": "'{}'", "xid8": "pg_current_xact_id()", "inet": "'::1'",
+    "json": "'{}'", "jsonb": "'{}'", "xid8": "pg_current_xact_id()", "inet": "'::1'",
     '"char"': "'f'",
 }  # fmt: skip
 
