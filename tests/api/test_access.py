@@ -91,3 +91,8 @@ async def test_a_hub_without_its_database_is_not_ready_and_says_so(
     ready = await client.get("/readyz")
     assert (alive.status_code, ready.status_code) == (200, 503)
     assert ready.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_body_nested_too_deep_is_the_callers_fault(admin: httpx.AsyncClient) -> None:
+    answer = await admin.post("/api/v1/stations", content=b"[" * 100_000)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_value")

@@ -164,3 +164,19 @@ def test_T_A2_a_token_is_written_as_the_partner_writes_it() -> None:
     assert authorization("example-token", "raw") == "Token example-token"
     assert ("example-token", "base64-newline") in token_candidates("Token ZXhhbXBsZS10b2tlbgo=")
     assert ("abcd", "raw") in token_candidates("token   abcd ")
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        b'{"status_code":1000,"data":{"allowed":"ALLOWED","authorization_reference":"\xff"}}',
+        b'{"status_code":1000,"data":{"allowed":"ALLOWED","authorization_reference":"\\u0000"}}',
+    ],
+    ids=["not UTF-8", "NUL"],
+)
+async def test_T_C2_an_authorisation_that_cannot_be_kept_is_no_answer(
+    hub: Hub, platform: Platform, partner: UUID, info: bytes
+) -> None:
+    platform.answers["POST", "/tokens/"] = (200, info, {})
+    with pytest.raises(AuthorityUnreachable):
+        await _ask(hub, partner)

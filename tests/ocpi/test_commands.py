@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -144,6 +145,17 @@ async def test_CO_9_a_repeated_command_gets_its_first_answer_and_starts_nothing(
     assert len(await _queued(hub)) == 1
     other = _start(platform, authorization_reference="another")
     assert (await hub.call("POST", f"{COMMANDS}/START_SESSION", other)).code == 2001
+
+
+async def test_CO_9_commands_repeated_all_at_once_get_one_answer_and_start_once(
+    hub: Hub, platform: Platform, partner: UUID
+) -> None:
+    start = _start(platform)
+    heard = await asyncio.gather(
+        *(hub.call("POST", f"{COMMANDS}/START_SESSION", start) for _ in range(6))
+    )
+    assert {(one.http, one.code, one.data["result"]) for one in heard} == {(200, 1000, "ACCEPTED")}
+    assert len(await _queued(hub)) == 1
 
 
 @pytest.mark.parametrize(

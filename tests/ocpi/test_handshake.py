@@ -229,3 +229,14 @@ async def test_the_partners_tokens_are_pulled_page_by_page_and_bad_ones_are_held
     async with hub.database.tx() as tx:
         held = await tx.rows("SELECT body FROM ocpi.quarantine ORDER BY id")
     assert sorted(bytes(row[0]) for row in held) == sorted(encode(one) for one in bad)
+
+
+@pytest.mark.parametrize("mark", [b"\xff", b"\\u0000"], ids=["not UTF-8", "NUL"])
+async def test_T_C2_details_that_cannot_be_kept_are_3001_not_500(
+    hub: Hub, platform: Platform, invited: UUID, mark: bytes
+) -> None:
+    endpoint = b'{"identifier":"credentials","role":"SENDER","url":"http://127.0.0.1/%b"}' % mark
+    details = b'{"status_code":1000,"data":{"version":"2.2.1","endpoints":[%b]}}' % endpoint
+    platform.answers["GET", "/2.2.1"] = (200, details, {})
+    heard = await hub.call("POST", "/2.2.1/credentials", platform.credentials())
+    assert (heard.http, heard.code) == (200, 3001)

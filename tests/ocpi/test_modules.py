@@ -135,6 +135,7 @@ async def test_T_D6_malformed_list_queries_are_2001(hub: Hub, partner: UUID) -> 
         "offset=1.5",
         "date_from=now",
         "date_to=1",
+        "after=%00",
     ]
     for module, query in product(("locations", "tariffs"), queries):
         heard = await hub.call("GET", f"/2.2.1/sender/{module}?{query}")

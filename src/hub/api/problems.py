@@ -122,6 +122,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, UNSTORABLE):
         # Text with NUL, a number beyond its column: Postgres says it about the caller's value.
         return problem(400, InvalidValue.code, f"a value cannot be stored: {_first_line(error)}")
+    if isinstance(error, RecursionError):
+        return problem(400, InvalidValue.code, "the body nests too deep")
     return problem(500, "internal_error", "something failed on our side; it has been logged")
 
 

@@ -12,9 +12,8 @@ from uuid import UUID
 
 import msgspec
 
-from hub.kernel import decode
 from hub.ocpi.dialect import Dialect
-from hub.ocpi.envelope import Invalid, Refused, Reply
+from hub.ocpi.envelope import Refused, Reply
 from hub.ocpi.headers import PartyRef
 from hub.parties import Credential, Partner
 from hub.runtime import Settings, Tx
@@ -60,26 +59,6 @@ class Call(msgspec.Struct, kw_only=True):
             raise Refused(
                 2001, f"{named.country_code}-{named.party_id} is not the sender's party", http=404
             )
-
-    def printable(self) -> bytes:
-        """The body, refused when a text in it holds control characters (T-C2)."""
-        if b"\\u00" in self.body and _has_control(decode(self.body, msgspec.Raw)):
-            raise Invalid("a string holds control characters")
-        return self.body
-
-
-def _has_control(raw: msgspec.Raw) -> bool:
-    pending: list[object] = [msgspec.json.decode(raw)]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, str) and any(mark < " " for mark in value):
-            return True
-        if isinstance(value, dict):
-            pending.extend(value)
-            pending.extend(value.values())
-        elif isinstance(value, list):
-            pending.extend(value)
-    return False
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,21 @@ from hub.tariffs.model import Tariff
 Canonical = TypeVar("Canonical")
 
 
+def _has_control(value: object) -> bool:
+    pending = [value]
+    while pending:
+        match pending.pop():
+            case str(text):
+                if any(mark < " " for mark in text):
+                    return True
+            case dict(members):
+                pending.extend(members)
+                pending.extend(members.values())
+            case list(values):
+                pending.extend(values)
+    return False
+
+
 class Written(msgspec.Struct, Generic[Canonical], frozen=True):
     """An object that we send: its wire type and how it is written."""
 
@@ -36,10 +51,16 @@ class Read(msgspec.Struct, Generic[Canonical], frozen=True):
     lift: Callable[[Any], Canonical]
 
     def read(self, body: bytes) -> Canonical:
-        """The object in ``body``; ``Invalid`` when it breaks the wire type or a rule of it."""
+        """The object in ``body``; ``Invalid`` when it breaks the wire type or a rule of it.
+
+        No text in it may hold control characters (T-C2): not in what a partner sends, nor in
+        what it answers.
+        """
         try:
+            if b"\\u00" in body and _has_control(msgspec.json.decode(body)):
+                raise Invalid("a string holds control characters")
             return self.lift(decode(body, self.wire))
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:
             raise Invalid(str(error)) from error
         except InvalidValue as error:
             raise Invalid(str(error)) from error

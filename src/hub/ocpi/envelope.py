@@ -95,9 +95,10 @@ def wrap(reply: Reply, at: datetime) -> bytes:
 
 
 def unwrap(body: bytes) -> Received | None:
-    """A partner's envelope, or ``None`` when the body is no envelope at all."""
+    """A partner's envelope, or ``None`` when the body is no envelope at all, or not UTF-8."""
     try:
-        return decode(body, Received)
+        # ``data`` is passed over here, so what it holds would only be found out where it is read.
+        return decode(body.decode(), Received)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -134,7 +134,7 @@ class Handshake:
         return Reply(data=call.dialect.credentials.lower(ours))
 
     async def _exchanged(self, call: Call) -> Reply:
-        given = call.dialect.credentials.read(call.printable())
+        given = call.dialect.credentials.read(call.body)
         async with self._database.tx(call.tenant, actor="ocpi") as tx:
             await _check_roles(tx, call.partner, given.roles)
         line = Line(

@@ -48,6 +48,8 @@ def asked_page(query: Mapping[str, str], *, dates_needed: bool = False) -> Page:
         limit=min(_count(query, "limit", LIMIT, least=1), LIMIT),
         after=query.get("after", ""),
     )
+    if page.after and not page.after.isprintable():
+        raise Invalid("after: not a cursor of ours")
     if dates_needed and page.date_from is None:
         raise Invalid("date_from is required for this module")
     return page

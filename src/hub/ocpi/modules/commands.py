@@ -43,7 +43,7 @@ _REJECTED: Final = Taken(response="REJECTED")
 
 async def start_session(tx: Tx, call: Call) -> Reply:
     """START_SESSION: the token is the caller's and authorised by it already (CO-5)."""
-    given = call.dialect.start_session.read(call.printable())
+    given = call.dialect.start_session.read(call.body)
     if call.sender is None or (given.token.country_code, given.token.party_id) != (
         call.sender.country_code,
         call.sender.party_id,
@@ -80,7 +80,7 @@ async def _start(tx: Tx, call: Call, given: objects.StartSession, evse: Evse | N
 
 async def stop_session(tx: Tx, call: Call) -> Reply:
     """STOP_SESSION: only for a session of the caller's own driver (CO-6)."""
-    given = call.dialect.stop_session.read(call.printable())
+    given = call.dialect.stop_session.read(call.body)
     if (earlier := await _earlier(tx, call, given.response_url)) is not None:
         return earlier
     taken = Taken(response="UNKNOWN_SESSION")
@@ -102,7 +102,7 @@ async def stop_session(tx: Tx, call: Call) -> Reply:
 
 async def unlock_connector(tx: Tx, call: Call) -> Reply:
     """UNLOCK_CONNECTOR: for the partner's help desk (CO-8)."""
-    given = call.dialect.unlock_connector.read(call.printable())
+    given = call.dialect.unlock_connector.read(call.body)
     if (earlier := await _earlier(tx, call, given.response_url)) is not None:
         return earlier
     evse = _chosen(await _location(tx, given.location_id), given.evse_uid)
@@ -169,7 +169,14 @@ async def _send(
 
 
 async def _earlier(tx: Tx, call: Call, response_url: str) -> Reply | None:
-    """The answer that this command got before (CO-9); ``Invalid`` when it was another one."""
+    """The answer that this command got before (CO-9); ``Invalid`` when it was another one.
+
+    A repetition that comes while the first is being handled waits for its answer.
+    """
+    await tx.run(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+        f"ocpi.command:{call.partner.id}:{response_url}",
+    )
     row = await tx.row(
         """SELECT request_hash, response, timeout FROM ocpi.command
            WHERE partner_id = %s AND response_url = %s""",

@@ -22,7 +22,7 @@ async def show_token(tx: Tx, call: Call) -> Reply:
 async def put_token(tx: Tx, call: Call) -> Reply:
     """Create (201) or replace (200) a token of the caller."""
     call.owned_by_sender()
-    given = call.dialect.token.read(call.printable())
+    given = call.dialect.token.read(call.body)
     _check_key(call, given)
     created = False
     try:
@@ -36,7 +36,7 @@ async def put_token(tx: Tx, call: Call) -> Reply:
 async def patch_token(tx: Tx, call: Call) -> Reply:
     """Change the named members of a token; 404 with 2004 when we do not have it (T-E2)."""
     stored = await _stored(tx, call)
-    given = call.dialect.token.patched(stored, call.printable())
+    given = call.dialect.token.patched(stored, call.body)
     _check_key(call, given)
     await save_token(tx, msgspec.structs.replace(given, partner_id=call.partner.id))
     return Reply()
