@@ -76,11 +76,16 @@ def floor(url: str, seconds: int, script: str = "") -> float:
 
 
 def posting(*, alone: bool) -> str:
-    """The pgbench script of one posting: ``alone``, or between the hub's BEGIN and COMMIT."""
+    """The pgbench script of one posting: ``alone``, or between the hub's BEGIN and COMMIT.
+
+    Ids rise with time as the hub's do: random ones would touch, and log, other index pages.
+    """
     call = """SELECT ledger.post_one(now(), u, u::text, decode(repeat('ab', 32), 'hex'), 'cdr',
  'EUR', '2026-03-14T00:00:00Z', 'cdr', 'bench', '',
  ARRAY['ar.driver.' || :d::text, 'revenue.energy', 'tax.output.DE.19'],
- ARRAY[:gross::bigint, -:net::bigint, -:tax::bigint]) FROM gen_random_uuid() AS u;
+ ARRAY[:gross::bigint, -:net::bigint, -:tax::bigint]) FROM CAST(
+ lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
+ || substr(replace(gen_random_uuid()::text, '-', ''), 13) AS uuid) AS u;
 """
     if not alone:
         call = f"BEGIN;\n{call}COMMIT;\n"  # the tenant comes with the connection

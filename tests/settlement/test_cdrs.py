@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
+from hub.charging import exceptions, resolve_exception
 from hub.charging.events import SessionClosed
 from hub.charging.messages import Transaction
 from hub.kernel import NotFound, new_id
@@ -118,6 +119,27 @@ async def test_a_cdr_has_all_that_the_standard_requires(field: Settled, rule: st
         made.total_parking_cost, made.total_reservation_cost,
     )  # fmt: skip
     assert round(sum(p.excl_vat for p in parts), 2) == made.total_cost.excl_vat
+
+
+@pytest.mark.parametrize("wh", [2_147_482_647, 10**14])
+async def test_energy_beyond_the_evses_power_is_billed_only_after_a_person_has_looked(
+    field: Settled, wh: int
+) -> None:
+    await field.charge(wh, 10)
+    assert await field.bill() == []
+    async with field.database.tx() as tx:
+        (listed,) = await exceptions(tx)
+        assert (listed.kind, "implausible_energy" in listed.detail) == ("held_session", True)
+        await resolve_exception(tx, listed.id, "the meter is right")
+    billed = [made.total_energy for made in await field.bill()]
+    async with field.database.tx() as tx:
+        held = [one.reason for one in await held_sessions(tx)]
+        await assert_proven(tx)
+    if wh < 10**12:
+        assert (billed, held) == ([Decimal(wh) / 1000], [])
+    else:
+        assert billed == []
+        assert "not a quantity" in held[0]
 
 
 async def test_a_session_that_is_not_complete_is_held_with_the_reason(field: Settled) -> None:

@@ -207,12 +207,11 @@ async def _announce_end(tx: Tx, session: Session) -> None:
         tx.emit(
             SessionClosed(session_id=session.id, partner_id=session.partner_id, at=session.ended_at)
         )
-    for flag in ("unauthorised_energy", "implausible_energy"):
-        if flag in session.flags:
-            await park(
-                tx, flag, session.station_id, str(session.id), session_id=session.id,
-                detail=f"{session.energy_wh} Wh, identifier {session.auth_status or 'none'}",
-            )  # fmt: skip
+    if "unauthorised_energy" in session.flags:
+        await park(
+            tx, "unauthorised_energy", session.station_id, str(session.id), session_id=session.id,
+            detail=f"{session.energy_wh} Wh, identifier {session.auth_status or 'none'}",
+        )  # fmt: skip
 
 
 def _evidence(ended: TransactionEnded) -> Evidence:

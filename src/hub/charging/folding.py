@@ -161,7 +161,8 @@ def concluded(session: Session, result: Result) -> Session:
     """``session``, whose end is noted, with its final energy and state.
 
     Refused or missing identifiers: energy that flowed is honoured and flagged, a session without
-    any is INVALID (OCPI: never billed).
+    any is INVALID (OCPI: never billed). More energy than the EVSE can deliver is held for a
+    person, before anybody is billed for a broken register.
     """
     wanted = session.auth_status == "Accepted"
     wh = result.wh
@@ -180,6 +181,7 @@ def concluded(session: Session, result: Result) -> Session:
         changed.started_at, changed.ended_at, changed.max_power_w
     ):
         flags.add("implausible_energy")
+        changed = replace(changed, held=True)
     return flagged(changed, *flags)
 
 

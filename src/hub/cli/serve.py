@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import uvloop
 
@@ -17,23 +21,44 @@ from hub.runtime.locks import HubLock
 from hub.runtime.migrate import head
 from hub.runtime.telemetry import configure_logging
 
+_INPUT: Final = 0
+
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Run the hub until SIGTERM or SIGINT."""
+    """Run the hub until SIGTERM or SIGINT; with ``--scratch`` also until its input ends."""
     settings: Settings = arguments.settings
     roles = _roles(arguments.roles)
     configure_logging(level=settings.log_level, style=settings.log_format)
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    with _alone(settings), opened(settings) as url:
-        uvloop.run(_serve(settings, url, roles))
+    scratch: bool = arguments.scratch
+    with _alone(settings), opened(settings, durable=not scratch) as url:
+        uvloop.run(_serve(settings, url, roles, scratch=scratch))
     return 0
 
 
-async def _serve(settings: Settings, url: str, roles: tuple[str, ...]) -> None:
+async def _serve(settings: Settings, url: str, roles: tuple[str, ...], *, scratch: bool) -> None:
     from hub.app import build
 
-    await build(settings, url, roles, _ready).run()
+    hub = build(settings, url, roles, _ready)
+    if scratch:
+        _end_with_input(hub.stopping)
+    await hub.run()
+
+
+def _end_with_input(stopping: asyncio.Event) -> None:
+    """Set ``stopping`` once our input ends: whoever started us is gone.
+
+    A pipe tells this of a starter that was killed, too, which no signal would.
+    """
+    loop = asyncio.get_running_loop()
+
+    def listen() -> None:
+        while os.read(_INPUT, 1024):
+            pass
+        loop.call_soon_threadsafe(stopping.set)
+
+    threading.Thread(target=listen, name="input", daemon=True).start()
 
 
 def _roles(text: str) -> tuple[str, ...]:

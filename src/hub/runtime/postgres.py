@@ -44,7 +44,7 @@ class EmbeddedPostgres:
 
     ``start`` returns once a real query was answered; ``stop`` ends Postgres only if no other
     process uses it. Both block (call them in a thread from async code). ``durable=False``
-    gives up safety against a crash of the machine and is for tests. ``progress`` hears one
+    gives up safety against a crash of the machine; it is for tests and trials. ``progress`` hears one
     sentence per slow step. Every failure is a ``PostgresProblem``.
     """
 

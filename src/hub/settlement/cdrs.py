@@ -9,7 +9,7 @@ from uuid import UUID
 
 from hub.charging.cost import note_price
 from hub.charging.events import SessionClosed
-from hub.kernel import NotFound, decode, encode
+from hub.kernel import InvalidValue, NotFound, decode, encode
 from hub.ledger import post_many, reverse
 from hub.runtime import Tx, job
 from hub.settlement.billing import HeldBack, billable_of, closed_session, periods_of
@@ -40,8 +40,9 @@ async def issue_cdr(tx: Tx, closed: SessionClosed) -> None:
         priced = price(tariff, await periods_of(tx, session), time_zone=session.time_zone)
         if priced.energy_wh != session.energy_wh:
             raise HeldBack(f"periods have {priced.energy_wh} Wh, the session {session.energy_wh}")
-    except HeldBack as held:
-        await _hold(tx, closed.session_id, held.reason)
+    except (HeldBack, InvalidValue) as held:
+        # ``InvalidValue``: quantities or an hour that no tariff can price, however often it tries.
+        await _hold(tx, closed.session_id, str(held))
         return
     cdr = cdr_of(billable, tariff, priced, tx.now)
     await store_cdrs(tx, [(cdr, priced)])
