@@ -1,6 +1,6 @@
 """The journal: accounts, transactions, legs, periods, and the only functions that may write them.
 
-The application has EXECUTE and SELECT. Every function runs as the owner with a pinned search path
+The application has EXECUTE and SELECT. What it may call runs as the owner with a pinned search path
 and takes its book from ``hub.tenant``. Those that write reach every row by key, so they forbid
 the planner the scans that it would choose for tables without statistics yet. Neither
 transactions nor legs carry foreign keys: key-share locks on a book's or a hot account's row
@@ -496,21 +496,22 @@ BEGIN
     soft_through = greatest(c.soft_through, excluded.soft_through);
 END $$;
 
+-- Only folded accounts read legs: what came after the fold, and what is still pending. OFFSET 0
+-- keeps the planner at one lookup per open reservation, never at all legs of a hot account.
 CREATE VIEW ledger.v_balance WITH (security_invoker = true) AS
-SELECT a.tenant_id, a.id, a.code, a.currency, a.type, a.normal, a.mode, a.floor, a.ceiling,
-  a.version,
-  (a.balance + CASE a.mode WHEN 's' THEN 0 ELSE (
+SELECT a.tenant_id, a.id, a.code::text, a.currency::text, a.type, a.normal, a.mode, a.floor,
+  a.ceiling, a.version,
+  CASE a.mode WHEN 's' THEN a.balance ELSE (a.balance + (
     SELECT coalesce(sum(l.amount), 0) FROM ledger.leg l
-    WHERE l.account_id = a.id AND l.xid >= a.fold_xid AND NOT l.pending) END)::bigint AS balance,
-  CASE a.mode WHEN 's' THEN a.pending_dr ELSE (
-    SELECT coalesce(sum(l.amount), 0)::bigint FROM ledger.open_pending p
-    JOIN ledger.leg l ON l.tenant_id = p.tenant_id AND l.txn_id = p.txn_id
-    WHERE p.tenant_id = a.tenant_id AND l.account_id = a.id AND l.amount > 0) END AS pending_debit,
-  CASE a.mode WHEN 's' THEN a.pending_cr ELSE (
-    SELECT -coalesce(sum(l.amount), 0)::bigint FROM ledger.open_pending p
-    JOIN ledger.leg l ON l.tenant_id = p.tenant_id AND l.txn_id = p.txn_id
-    WHERE p.tenant_id = a.tenant_id AND l.account_id = a.id AND l.amount < 0) END AS pending_credit
-FROM ledger.account a;
+    WHERE l.account_id = a.id AND l.xid >= a.fold_xid AND NOT l.pending))::bigint END AS balance,
+  CASE a.mode WHEN 's' THEN a.pending_dr::bigint ELSE coalesce(h.dr, 0) END AS pending_debit,
+  CASE a.mode WHEN 's' THEN a.pending_cr::bigint ELSE coalesce(h.cr, 0) END AS pending_credit
+FROM ledger.account a LEFT JOIN LATERAL (
+  SELECT sum(greatest(l.amount, 0))::bigint AS dr, sum(-least(l.amount, 0))::bigint AS cr
+  FROM ledger.open_pending p CROSS JOIN LATERAL (
+    SELECT l.account_id, l.amount FROM ledger.leg l
+    WHERE l.tenant_id = p.tenant_id AND l.txn_id = p.txn_id OFFSET 0) l
+  WHERE p.tenant_id = a.tenant_id AND l.account_id = a.id AND a.mode = 'f') h ON true;
 
 CREATE VIEW ledger.v_txn WITH (security_invoker = true) AS
 SELECT tenant_id, id, idem, kind, phase, currency, resolves_txn_id, reverses_txn_id,

@@ -182,7 +182,8 @@ def test_the_ingest_role_only_inserts_frames(owner: Connection) -> None:
 
 
 _VALUES = {
-    "uuid": "gen_random_uuid()", "text": "'x'", "character varying": "'x'", "character": "'EUR'",
+    "uuid": "gen_random_uuid()", "text": "'x'", "ledger.code": "'x'", "ledger.currency": "'EUR'",
+    "character varying": "'x'", "character": "'EUR'",
     "bigint": "1", "integer": "1", "smallint": "1", "numeric": "1", "boolean": "false",
     "timestamp with time zone": "now()", "date": "current_date", "bytea": "'\\x00'",
     "json": "'{}'", "jsonb": "'{}'", "xid8": "pg_current_xact_id()", "inet": "'::1'",

@@ -17,10 +17,25 @@ from hub.runtime import Database, SystemClock
 from hub.runtime.postgres import EmbeddedPostgres
 from hub.sim.child import HubChild
 from hub.stations import register_station
+from hub.tariffs import save_tariff, tariff_of_ocpi
 from tests.bench.field import ENERGY_WH
 from tests.bench.machine import Child, cpu_seconds, quantile
 
 PROTOCOLS = ("ocpp1.6", "ocpp2.0.1")
+TARIFF = {
+    "id": "BENCH",
+    "currency": "EUR",
+    "elements": [
+        {
+            "price_components": [
+                {"type": "FLAT", "price": 0.35, "vat": 19, "step_size": 1},
+                {"type": "ENERGY", "price": 0.49, "vat": 19, "step_size": 1},
+            ]
+        }
+    ],
+    "last_updated": "2026-01-01T00:00:00Z",
+}
+"""Without a tariff no session would be billed, and the CDR's cost would be left out."""
 
 
 class Proving(msgspec.Struct):
@@ -57,6 +72,7 @@ async def enrol(url: str, identities: Sequence[str]) -> None:
     await database.open()
     try:
         async with database.tx(actor="bench") as tx:
+            await save_tariff(tx, tariff_of_ocpi(TARIFF), default=True)
             for identity in identities:
                 await register_station(tx, identity)
                 card = Token(

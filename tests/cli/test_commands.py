@@ -97,7 +97,53 @@ def test_the_doctor_names_a_busy_port_and_hides_secrets(database_url: str, tmp_p
     assert verdicts["clock"] == "ok"
 
 
+def test_the_doctor_says_what_to_do_about_each_thing_that_keeps_a_hub_from_working(
+    tmp_path: Path,
+) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HUB_")}
+    fine = kept | {"HUB_DATA_DIR": str(tmp_path / "new"), "HUB_HTTP_PORT": "0",
+                   "HUB_OCPP_PORT": "0"}  # fmt: skip
+    (tmp_path / "file").touch()
+    cases: dict[str, tuple[dict[str, str], str, str]] = {
+        "nobody answers": ({"HUB_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, "database",
+                           "start that Postgres"),
+        "no Postgres URL": ({"HUB_DATABASE_URL": "mysql://x"}, "database", "HUB_DATABASE_URL"),
+        "a file": ({"HUB_DATA_DIR": str(tmp_path / "file")}, "data folder", "HUB_DATA_DIR"),
+        "foreign host": ({"HUB_HTTP_HOST": "192.0.2.1"}, "port 0", "HUB_HTTP_HOST"),
+        "one port twice": ({"HUB_HTTP_PORT": "18999", "HUB_OCPP_PORT": "18999"}, "port 18999",
+                           "HUB_OCPP_PORT to another"),
+        "no certificate": ({"HUB_HTTP_TLS_CERT": "/nowhere.pem"}, "certificate",
+                           "HUB_HTTP_TLS_KEY"),
+    }  # fmt: skip
+    assert hub("doctor", env=fine).returncode == 0
+    assert not (tmp_path / "new").exists(), "looking must not make anything"
+    for case, (settings, name, advice) in cases.items():
+        ran = hub("doctor", "--json", env=fine | settings)
+        assert ran.returncode == 1, (case, ran.stdout, ran.stderr)
+        bad = [one for one in json.loads(ran.stdout)["findings"] if one["verdict"] == "problem"]
+        assert [one["name"] for one in bad] == [name], case
+        assert advice in bad[0]["advice"], case
+
+
+def test_the_descriptions_cannot_be_written_where_a_file_is(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = hub("openapi", "--folder", str(tmp_path / "file"), env=dict(os.environ))
+    assert ran.returncode == 2
+    assert "--folder" in ran.stderr
+
+
+def test_every_event_is_described_with_name_version_and_schema() -> None:
+    found = json.loads(documents()["events.json"])
+    names = [one["name"] for one in found["events"]]
+    assert names == sorted(set(names))
+    assert {"charging.SessionClosed", "settlement.CdrIssued", "tariffs.TariffChanged"} <= set(names)
+    for one in found["events"]:
+        assert one["version"] >= 1
+        assert one["schema"]["$ref"].removeprefix("#/schemas/") in found["schemas"]
+
+
 def test_the_committed_openapi_document_is_what_the_program_serves() -> None:
+    assert set(documents()) == {"hub.json", "ocpi-2.2.1.json", "events.json"}
     for name, body in documents().items():
         committed = (ROOT / "openapi" / name).read_bytes()
         assert committed == body, "run `hub openapi` and commit what it writes"

@@ -9,10 +9,11 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import msgspec
@@ -296,3 +297,64 @@ def test_a_missing_schema_is_made(tmp_path: Path, database_url: str) -> None:
     finally:
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE "{name}_bare" WITH (FORCE)')
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own for the hub's data, which is soon full."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=0700", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def _fill(filler: Path) -> None:
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"x" * 65_536):
+            pass
+
+
+async def _call(line: ClientConnection, action: str, payload: object) -> Any:
+    frame = msgspec.json.encode([2, str(uuid4()), action, payload])
+    return await said(line, frame.decode())
+
+
+def _samples(number: int, wh: int) -> dict[str, Any]:
+    """MeterValues that take a few kilobytes to keep."""
+    many = [{"value": str(wh), "measurand": "Voltage", "phase": phase} for phase in ("L1", "L2")]
+    meters = [{"timestamp": f"2026-01-01T00:{at:02}:00Z", "sampledValue": many} for at in range(59)]
+    return {"connectorId": 1, "transactionId": number, "meterValue": meters}
+
+
+@pytest.mark.timeout(120)
+async def test_a_full_disk_is_told_accepts_nothing_and_ends_no_session(
+    tmp_path: Path, small_disk: Path
+) -> None:
+    hub = HubChild(small_disk, {"HUB_LOG_FORMAT": "json"})
+    hub.log = tmp_path / "hub.log"
+    log, filler = Log(hub), small_disk / "filler"
+    async with hub:
+        await hub.api("POST", "/tokens", {"uid": CARD})
+        await hub.api("POST", "/stations", {"station_id": "S"})
+        at = "2026-01-01T00:00:00Z"
+        start = {"connectorId": 1, "idTag": CARD, "meterStart": 0, "timestamp": at}
+        async with dial(hub, "S", "ocpp1.6") as line:
+            number = (await _call(line, "StartTransaction", start))[2]["transactionId"]
+            _fill(filler)
+            answer: list[Any] = [3]
+            while answer[0] == 3:  # what is left in pages that Postgres has already
+                answer = await _call(line, "MeterValues", _samples(number, 1))
+            assert answer[2] == "InternalError"
+            advice = await log.advice("call_not_stored", station="S")
+            assert "disk space" in advice
+            filler.unlink()
+            assert (await _call(line, "MeterValues", _samples(number, 2)))[0] == 3
+            stop = {"transactionId": number, "meterStop": 7000, "timestamp": "2026-01-01T01:00:00Z"}
+            assert (await _call(line, "StopTransaction", stop))[0] == 3
+        (session,) = await hub.every("/sessions")
+        assert (session["state"], session["energy_wh"]) == ("COMPLETED", 7000)
+        proofs = await hub.command("ledger", "verify")
+        assert proofs["ok"] is True

@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from hub.runtime.locks import FileLock
 from hub.sim.child import free_port
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def until(holds: Callable[[], bool], what: str, within: float) -> None:
+    """Return once it holds; fail when it does not in time."""
+    end = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < end, f"not in {within} s: {what}"
+        time.sleep(0.05)
 
 
 @pytest.mark.timeout(120)
@@ -33,3 +52,21 @@ def test_the_demo_runs_its_journeys_once_and_everything_holds() -> None:
     assert said["ledger"]["balanced"] is True
     assert said["cdrs"]
     assert said["timings"]["total_s"] < 60
+
+
+@pytest.mark.timeout(120)
+def test_a_killed_demo_leaves_no_server_behind(tmp_path: Path) -> None:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("HUB_")}
+    http = free_port()
+    own = {"HUB_HTTP_PORT": str(http), "HUB_OCPP_PORT": str(free_port()), "TMPDIR": str(tmp_path)}
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "hub", "demo"], env=kept | own, stdout=subprocess.DEVNULL
+    )
+    try:
+        until(lambda: answers(http), "the demo's hub answers", 60)
+        (lock,) = tmp_path.glob("hub-demo-*/hub.lock")
+    finally:
+        demo.kill()
+        demo.wait()
+    until(lambda: FileLock(lock).is_free(), "the hub ends by itself", 20)
+    assert not answers(http)

@@ -27,7 +27,7 @@ from hub.charging.folding import (
 )
 from hub.charging.messages import EndAnswer, TokenAnswer, TransactionEnded
 from hub.charging.model import Session, fold_uid
-from hub.charging.opening import at_place, fresh_session, place_of, register_text
+from hub.charging.placing import at_place, fresh_session, place_of, register_text
 from hub.charging.store import (
     EventRow,
     Evidence,

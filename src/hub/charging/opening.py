@@ -6,12 +6,11 @@ timestamp and begin register as sent, since a repeated StartTransaction carries 
 
 from __future__ import annotations
 
-from decimal import Decimal
 from uuid import UUID
 
-import msgspec
 from msgspec.structs import replace
 
+from hub.charging.closing import close_abandoned_session, reconsider
 from hub.charging.energy import samples
 from hub.charging.events import SessionOpened, SessionUpdated
 from hub.charging.folding import (
@@ -28,53 +27,14 @@ from hub.charging.folding import (
 from hub.charging.messages import (
     StartAnswer,
     TokenAnswer,
-    TransactionEnded,
     TransactionStarted,
-    TransactionUpdated,
 )
 from hub.charging.model import Authorization, Session, fold_uid
+from hub.charging.placing import at_place, fresh_session, place_of, register_text
 from hub.charging.store import EventRow, Evidence, insert_session, lock_session, update_row
 from hub.charging.times import business_time
-from hub.kernel import new_id
-from hub.runtime import Tx, correlation
+from hub.runtime import Tx
 from hub.stations import end_reservation
-
-AnyMessage = TransactionStarted | TransactionUpdated | TransactionEnded
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a session takes place, and what else stands in its way there."""
-
-    currency: str
-    evse_uid: str | None
-    location_id: str | None
-    time_zone: str
-    connector_id: str | None
-    tariff_id: str | None
-    tariff_version: int | None
-    max_electric_power: int | None
-    existing: UUID | None
-    blocking: list[UUID] | None
-
-
-_PLACE = """
-SELECT coalesce(f.currency, t.currency) AS currency,
-  e.uid AS evse_uid, e.location_id, coalesce(e.time_zone, 'UTC') AS time_zone,
-  e.connector_id, f.id AS tariff_id, f.version AS tariff_version, e.max_electric_power,
-  (SELECT s.id FROM charging.session s
-   WHERE s.station_id = %s AND s.natural_key = %s) AS existing,
-  (SELECT array_agg(s.id ORDER BY s.id) FROM charging.session s
-   WHERE s.station_id = %s AND s.evse = %s AND s.ref IS NULL
-     AND s.state IN ('PENDING', 'ACTIVE', 'RESERVATION')) AS blocking
-FROM runtime.tenant t
-LEFT JOIN stations.v_evse e ON e.station_id = %s AND e.number = %s
-LEFT JOIN LATERAL (
-  SELECT v.id, v.version, v.currency FROM tariffs.v_tariff v
-  WHERE v.tenant_id = t.id AND v.deleted_at IS NULL
-    AND (v.is_default OR lower(v.id) = lower(e.tariff_id))
-  ORDER BY lower(v.id) = lower(e.tariff_id) DESC NULLS LAST LIMIT 1) f ON true
-WHERE t.id = %s
-"""
 
 
 def natural_key(started: TransactionStarted) -> str:
@@ -84,29 +44,6 @@ def natural_key(started: TransactionStarted) -> str:
     tag = fold_uid(started.token.uid) if started.token else ""
     meter = register_text(started.meter_start)
     return f"start|{started.evse}|{started.connector}|{tag}|{started.at.isoformat()}|{meter}"
-
-
-async def place_of(tx: Tx, station_id: str, evse: int | None, key: str) -> Place:
-    """The surroundings of a start, in one statement."""
-    found = await tx.one(
-        Place, _PLACE, station_id, key, station_id, evse, station_id, evse, tx.tenant
-    )
-    assert found is not None, "the tenant of a registered station exists"
-    return found
-
-
-def fresh_session(tx: Tx, message: AnyMessage, key: str, place: Place) -> Session:
-    """A session that no message has told of before, PENDING, at its place, its tariff frozen."""
-    at = business_time(message.at, message.received_at)
-    return Session(
-        id=new_id(), tenant_id=tx.tenant, station_id=message.station.id, number=0,
-        natural_key=key, ref=message.transaction.ref, evse=message.evse,
-        connector=message.connector, evse_uid=place.evse_uid, connector_id=place.connector_id,
-        location_id=place.location_id, state="PENDING", started_at=at, start_raw=message.at,
-        opened_at=tx.now, max_power_w=place.max_electric_power, tariff_id=place.tariff_id,
-        tariff_version=place.tariff_version, currency=place.currency, time_zone=place.time_zone,
-        trace=correlation(), last_updated=tx.now,
-    )  # fmt: skip
 
 
 async def open_session(
@@ -138,9 +75,6 @@ async def open_session(
 
 
 async def _end_blocking(tx: Tx, blocking: list[UUID]) -> None:
-    # Imported here: closing folds late messages with this module's functions.
-    from hub.charging.closing import close_abandoned_session
-
     for session_id in blocking:
         await close_abandoned_session(tx, session_id)
 
@@ -202,8 +136,6 @@ async def _started_again(
     assert session is not None, "its natural key is taken"
     if started.transaction.ref is None:
         return StartAnswer(number=session.number, token=session.token_answer)
-    from hub.charging.closing import reconsider
-
     was = session
     session = _fold(session, started, authorization)
     session = await at_place(tx, was, session)
@@ -219,21 +151,3 @@ def _tell(tx: Tx, was: Session, now: Session) -> None:
         tx.emit(SessionOpened(session_id=now.id, partner_id=now.partner_id))
     elif now.partner_id is not None and now.open:
         tx.emit(SessionUpdated(session_id=now.id, partner_id=now.partner_id, at=tx.now))
-
-
-async def at_place(tx: Tx, was: Session, session: Session) -> Session:
-    """``session`` with what its EVSE decides, when a late message named the EVSE first."""
-    if session.evse == was.evse or session.evse is None:
-        return session
-    place = await place_of(tx, session.station_id, session.evse, session.natural_key)
-    return replace(
-        session, evse_uid=place.evse_uid, connector_id=place.connector_id,
-        location_id=place.location_id, time_zone=place.time_zone, tariff_id=place.tariff_id,
-        tariff_version=place.tariff_version, currency=place.currency,
-        max_power_w=place.max_electric_power,
-    )  # fmt: skip
-
-
-def register_text(value: Decimal | None) -> str:
-    """A register as part of a key: the same number reads the same."""
-    return "" if value is None else f"{value.normalize():f}"

@@ -76,10 +76,15 @@ used AS (
   WHERE a.id = %s AND a.session_id IS NULL AND EXISTS (SELECT 1 FROM s))"""
 
 _RETURNING = "RETURNING id, tenant_id, station_id, evse, number"
-_INSERT = f"""WITH s AS (
-  INSERT INTO charging.session ({", ".join(_INSERTED)}, number)
-  VALUES ({", ".join(["%s"] * len(_INSERTED))}, nextval('charging.transaction_number'))
-  ON CONFLICT (station_id, natural_key) DO NOTHING {_RETURNING})"""
+
+
+# Statements of what is there: the driver keeps those of up to 50 parameters ready.
+@lru_cache(maxsize=512)
+def _insert_of(names: tuple[str, ...]) -> str:
+    return f"""WITH s AS (
+      INSERT INTO charging.session ({", ".join(names)}, number)
+      VALUES ({", ".join(["%s"] * len(names))}, nextval('charging.transaction_number'))
+      ON CONFLICT (station_id, natural_key) DO NOTHING {_RETURNING})"""
 
 
 @lru_cache(maxsize=512)
@@ -127,11 +132,9 @@ def _beside(
 async def insert_session(tx: Tx, session: Session, evidence: Evidence) -> int | None:
     """Store a new session and its evidence; its number, or ``None`` when its key is taken."""
     beside, params = _beside(session, [evidence], uses=True)
-    number = await tx.value(
-        f"{_INSERT}{beside} SELECT number FROM s",
-        *(getattr(session, name) for name in _INSERTED),
-        *params,
-    )
+    names = tuple(name for name in _INSERTED if getattr(session, name) is not None)
+    sql = f"{_insert_of(names)}{beside} SELECT number FROM s"
+    number = await tx.value(sql, *(getattr(session, name) for name in names), *params)
     return None if number is None else int(number)
 
 

@@ -30,7 +30,7 @@ from hub.charging.messages import (
     TransactionUpdated,
 )
 from hub.charging.model import Authorization, Session
-from hub.charging.opening import at_place, fresh_session, place_of
+from hub.charging.placing import at_place, fresh_session, place_of
 from hub.charging.store import (
     EventRow,
     Evidence,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shutil
 import socket
+import ssl
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,6 +62,12 @@ def doctor(arguments: argparse.Namespace) -> int:
 def _folder(settings: Settings) -> Iterator[Finding]:
     folder = settings.folder
     there = folder if folder.exists() else next(p for p in folder.parents if p.exists())
+    if not there.is_dir():
+        yield Finding(
+            "data folder", "problem", f"{there} is a file, not a folder",
+            "choose another HUB_DATA_DIR",
+        )  # fmt: skip
+        return
     if not os.access(there, os.W_OK | os.X_OK):
         yield Finding(
             "data folder", "problem", f"{folder} cannot be written by this user",
@@ -102,6 +110,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "database", "problem", str(error).strip().splitlines()[0],
             "start that Postgres or correct HUB_DATABASE_URL; unset it for the embedded one",
+        )  # fmt: skip
+    except psycopg.Error as error:
+        yield Finding(
+            "database", "problem", str(error).strip().splitlines()[0],
+            "correct HUB_DATABASE_URL: postgresql://user:password@host:5432/name",
         )  # fmt: skip
     except HubError as error:
         yield Finding("database", "problem", str(error))
@@ -153,19 +166,48 @@ def _schema(found: str) -> Finding:
 
 def _ports(settings: Settings) -> Iterator[Finding]:
     serving = _served(settings.folder)
-    for setting, host, port in (
-        ("HUB_HTTP_PORT", settings.http_host, settings.http_port),
-        ("HUB_OCPP_PORT", settings.ocpp_host, settings.ocpp_port),
-    ):
-        if _free(host, port):
-            yield Finding(f"port {port}", "ok", f"{setting}: free on {host}")
-        elif serving:
-            yield Finding(f"port {port}", "ok", f"{setting}: used, and a hub serves this folder")
-        else:
+    taken: dict[tuple[str, int], str] = {}
+    for setting, host, port in _listening(settings):
+        other = taken.setdefault((host, port), setting)
+        if port and other != setting:
             yield Finding(
-                f"port {port}", "problem", f"{setting}: another program listens on {host}:{port}",
+                f"port {port}", "problem", f"{setting} and {other} name the same port",
+                f"set {setting} to another port",
+            )  # fmt: skip
+            continue
+        yield _port(setting, host, port, serving=serving)
+
+
+def _listening(settings: Settings) -> Iterator[tuple[str, str, int]]:
+    yield "HUB_HTTP_PORT", settings.http_host, settings.http_port
+    yield "HUB_OCPP_PORT", settings.ocpp_host, settings.ocpp_port
+    if settings.ocpp_tls_cert:
+        yield "HUB_OCPP_TLS_PORT", settings.ocpp_host, settings.ocpp_tls_port
+
+
+def _port(setting: str, host: str, port: int, *, serving: bool) -> Finding:
+    name = f"port {port}"
+    reason = _refusal(host, port)
+    match reason:
+        case None:
+            return Finding(name, "ok", f"{setting}: free on {host}")
+        case errno.EADDRINUSE if serving:
+            return Finding(name, "ok", f"{setting}: used, and a hub serves this folder")
+        case errno.EADDRINUSE:
+            return Finding(
+                name, "problem", f"{setting}: another program listens on {host}:{port}",
                 f"stop it, or set {setting} to another port",
             )  # fmt: skip
+        case errno.EACCES:
+            return Finding(
+                name, "problem", f"{setting}: this user may not listen on port {port}",
+                f"set {setting} to a port above 1023, with a proxy before it",
+            )  # fmt: skip
+    return Finding(
+        name, "problem", f"{setting}: {host} is no address of this machine",
+        f"set {setting.removesuffix('PORT').removesuffix('TLS_')}HOST to 127.0.0.1, or to "
+        "0.0.0.0 for all of its addresses",
+    )  # fmt: skip
 
 
 def _served(folder: Path) -> bool:
@@ -173,15 +215,34 @@ def _served(folder: Path) -> bool:
     return path.exists() and not FileLock(path).is_free()
 
 
-def _free(host: str, port: int) -> bool:
+def _refusal(host: str, port: int) -> int | None:
+    """Why the port cannot be bound, as an ``errno``; ``None`` when it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error.errno or errno.EADDRNOTAVAIL
+    return None
+
+
+def _certificates(settings: Settings) -> Iterator[Finding]:
+    for setting, cert, key in (
+        ("HUB_HTTP_TLS", settings.http_tls_cert, settings.http_tls_key),
+        ("HUB_OCPP_TLS", settings.ocpp_tls_cert, settings.ocpp_tls_key),
+    ):
+        if not cert:
+            continue
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key or None)
+        except OSError as error:
+            yield Finding(
+                "certificate", "problem", f"{setting}_CERT {cert}: {error.strerror or error}",
+                f"name a readable PEM file, and its key with {setting}_KEY",
+            )  # fmt: skip
+        else:
+            yield Finding("certificate", "ok", f"{setting}_CERT {cert} can be read")
 
 
 def _exposure(settings: Settings) -> Iterator[Finding]:
@@ -195,5 +256,5 @@ def _exposure(settings: Settings) -> Iterator[Finding]:
 
 
 _CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
-    _folder, _disk, _database, _ports, _exposure,
+    _folder, _disk, _database, _ports, _certificates, _exposure,
 )  # fmt: skip

@@ -88,6 +88,11 @@ def _serving(commands: Sub) -> None:
         "--roles", default="api,ocpp,worker", metavar="LIST",
         help="comma-separated subset of api, ocpp, worker (default: all)",
     )  # fmt: skip
+    serve.add_argument(
+        "--scratch", action="store_true",
+        help="for trials: end when standard input closes, and let the embedded database skip "
+        "what makes it survive a power cut",
+    )  # fmt: skip
     _command(commands, "migrate", "bring the database to this release's schema",
              "hub.cli.serve:migrate_only")  # fmt: skip
     demo = _command(commands, "demo", "show the hub at work with simulated stations and partners",

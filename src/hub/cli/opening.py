@@ -48,13 +48,20 @@ def opened(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
-    """As ``opened``, with the server of an embedded database."""
+def served(
+    settings: Settings, *, durable: bool = True
+) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
+    """As ``opened``, with the server of an embedded database.
+
+    Without ``durable`` an embedded one may lose everything when the machine fails.
+    """
     if settings.database_url:
         _migrated(settings.database_owner_url or settings.database_url)
         yield settings.database_url, None
         return
-    with EmbeddedPostgres(settings.folder, progress=lambda text: tell(f"hub: {text}")) as server:
+    with EmbeddedPostgres(
+        settings.folder, durable=durable, progress=lambda text: tell(f"hub: {text}")
+    ) as server:
         _migrated(server.url)
         yield server.url, server
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,30 +27,50 @@ from hub.runtime.telemetry import configure_logging
 
 log = structlog.get_logger()
 
+_INPUT: Final = 0
 _LOOK_AFTER: Final = 1.0
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Run the hub until SIGTERM or SIGINT."""
+    """Run the hub until SIGTERM or SIGINT; with ``--scratch`` also until its input ends."""
     settings: Settings = arguments.settings
     roles = _roles(arguments.roles)
     configure_logging(level=settings.log_level, style=settings.log_format)
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    with _alone(settings), served(settings) as (url, server):
-        uvloop.run(_serve(settings, url, server, roles))
+    scratch: bool = arguments.scratch
+    with _alone(settings), served(settings, durable=not scratch) as (url, server):
+        uvloop.run(_serve(settings, url, server, roles, scratch=scratch))
     return 0
 
 
 async def _serve(
-    settings: Settings, url: str, server: EmbeddedPostgres | None, roles: tuple[str, ...]
-) -> None:
+    settings: Settings, url: str, server: EmbeddedPostgres | None, roles: tuple[str, ...],
+    *, scratch: bool,
+) -> None:  # fmt: skip
     from hub.app import build
 
     hub = build(settings, url, roles, _ready)
     if server is not None:
         hub = replace(hub, parts=[*hub.parts, partial(_revived, server)])
+    if scratch:
+        _end_with_input(hub.stopping)
     await hub.run()
+
+
+def _end_with_input(stopping: asyncio.Event) -> None:
+    """Set ``stopping`` once our input ends: whoever started us is gone.
+
+    A pipe tells this of a starter that was killed, too, which no signal would.
+    """
+    loop = asyncio.get_running_loop()
+
+    def listen() -> None:
+        while os.read(_INPUT, 1024):
+            pass
+        loop.call_soon_threadsafe(stopping.set)
+
+    threading.Thread(target=listen, name="input", daemon=True).start()
 
 
 async def _revived(server: EmbeddedPostgres) -> None:

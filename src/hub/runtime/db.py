@@ -34,7 +34,7 @@ class DatabaseUnavailable(HubError):
     status = 503
 
     def __str__(self) -> str:
-        return "the database gave no connection in time; is it running and reachable?"
+        return "the database cannot work now: does it run, is it reachable, has its disk space?"
 
 
 AWAY: Final = (OperationalError, InterfaceError, DatabaseUnavailable)

@@ -39,8 +39,6 @@ TUNED: Final[Mapping[str, str]] = {
     "wal_compression": "pglz",
     "autovacuum_naptime": "10s",  # a fresh database has statistics soon
     "checkpoint_timeout": "15min",
-    # A fresh database plans badly until its tables were analysed: look often.
-    "autovacuum_naptime": "15s",
     "max_wal_size": "2GB",
     "password_encryption": "scram-sha-256",
     "fsync": "on",

@@ -74,7 +74,11 @@ def free_or_default(default: int) -> int:
 
 
 class HubChild:
-    """The server's process, its settings, and calls to it. ``async with`` starts and stops it."""
+    """The server's process, its settings, and calls to it. ``async with`` starts and stops it.
+
+    A ``scratch`` server ends by itself when we are gone, however we ended, and is quick to stop;
+    its data would not survive a power cut.
+    """
 
     def __init__(
         self,
@@ -82,7 +86,9 @@ class HubChild:
         settings: Mapping[str, str] | None = None,
         *,
         default_ports: bool = False,
+        scratch: bool = False,
     ) -> None:
+        self.scratch = scratch
         self.folder = folder
         self.log = folder / "hub.log"
         self.admin_token = new_secret(24)
@@ -146,7 +152,10 @@ class HubChild:
                 "-m",
                 "hub",
                 "serve",
+                *(["--scratch"] if self.scratch else []),
                 env=self.environment,
+                # The pipe's other end closes when this process ends, even by SIGKILL.
+                stdin=asyncio.subprocess.PIPE if self.scratch else None,
                 stdout=log,
                 stderr=log,
                 # Ctrl-C is for us; the server is told to stop once the stations have left.

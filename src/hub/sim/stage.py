@@ -58,7 +58,9 @@ class Stage:
     ) -> None:
         clock = f"{format_instant(SystemClock().now())},{SPEED}"
         self.clock = clock_of(clock)
-        self.hub = HubChild(folder, {"HUB_CLOCK": clock, **(settings or {})}, default_ports=True)
+        self.hub = HubChild(
+            folder, {"HUB_CLOCK": clock, **(settings or {})}, default_ports=True, scratch=True
+        )
         self.partner = SimPartner(clock=self.clock)
         self.stations: dict[str, SimStation] = {}
         self.partner_id = ""
