@@ -208,6 +208,25 @@ def test_a_served_hub_answers_says_one_ready_line_and_leaves_on_sigterm(
     assert code == 0
 
 
+def test_a_hub_starts_its_own_database_again_when_that_is_killed(tmp_path: Path) -> None:
+    env = environment("", tmp_path, HUB_HTTP_PORT="0", HUB_OCPP_PORT="0")
+    served = Served(env)
+    try:
+        written = tmp_path / "postgres/postmaster.pid"
+        killed = int(written.read_text().splitlines()[0])
+        os.kill(killed, signal.SIGKILL)
+        until = time.monotonic() + 30
+        last = killed
+        while last == killed or httpx.get(f"{served.base}/readyz").status_code != 200:
+            assert time.monotonic() < until
+            lines = written.read_text().splitlines() if written.exists() else []
+            last = int(lines[0]) if lines else killed
+    finally:
+        code = served.stop()
+    assert code == 0
+    assert not Path(f"/proc/{last}").exists()
+
+
 def test_a_live_page_does_not_keep_the_hub_from_leaving(database_url: str, tmp_path: Path) -> None:
     env = environment(
         database_url, tmp_path, HUB_HTTP_PORT="0", HUB_OCPP_PORT="0", HUB_ADMIN_TOKEN="t" * 20

@@ -325,3 +325,32 @@ async def test_A_10_a_password_the_station_refused_changes_nothing(database: Dat
             await ended(at, sent)
         async with station(at, additional_headers=headers) as cp:
             assert (await cp.boot())["status"] == "Accepted"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ['[3,%s,{"status":"Accepted","x":1e400}]', '[4,%s,"\\u0000","\\u0000",{}]'],
+    ids=["a number out of range", "NUL"],
+)
+async def test_an_answer_that_cannot_be_kept_as_it_is_ends_its_command_at_once(
+    database: Database, answer: str
+) -> None:
+    await known(database, "CP1")
+    async with door(database) as at, station(at) as cp:
+        await cp.boot()
+        sent = await queue(at, "Reset", {"type": "Soft"})
+        _, message_id, *_ = await cp.frame()
+        await cp.socket.send(answer % encode(message_id).decode())
+        assert (await ended(at, sent)).status == "failed"
+
+
+async def test_a_variable_whose_value_holds_nul_is_kept_without_it(database: Database) -> None:
+    await known(database, "CP1")
+    async with door(database) as at, station(at) as cp:
+        await cp.boot()
+        sent = await queue(at, "GetConfiguration", {})
+        entry = {"key": "A", "readonly": False, "value": "a\0b"}
+        await asked(cp, {"configurationKey": [entry]})
+        assert (await ended(at, sent)).status == "answered"
+        async with database.tx() as tx:
+            assert [v.value for v in await variables(tx, "CP1")] == ["ab"]

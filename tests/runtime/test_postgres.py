@@ -285,6 +285,19 @@ def test_a_killed_postmaster_loses_no_acknowledged_commit_and_its_zombie_does_no
     assert set(acknowledged) <= found
 
 
+def test_a_killed_postmaster_is_revived_once_under_the_same_url(
+    tmp_path: Path, started: Start
+) -> None:
+    server = started(tmp_path)
+    assert not server.revive()
+    pid = postmaster(tmp_path)
+    os.kill(pid, signal.SIGKILL)
+    until(server.revive)
+    assert postmaster(tmp_path) != pid
+    assert ask(server.url, "select 1") == 1
+    assert not server.revive()
+
+
 @pytest.mark.parametrize("owner", ["a live stranger", "nobody alive"])
 def test_a_stale_pid_file_does_not_count_as_running(
     tmp_path: Path, started: Start, owner: str

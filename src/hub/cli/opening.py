@@ -41,20 +41,29 @@ def tell(sentence: str) -> None:
 
 
 @contextmanager
-def opened(settings: Settings, *, durable: bool = True) -> Iterator[str]:
-    """The URL of the migrated database; an embedded one runs at least as long as the block.
+def opened(settings: Settings) -> Iterator[str]:
+    """The URL of the migrated database; an embedded one runs at least as long as the block."""
+    with served(settings) as (url, _):
+        yield url
+
+
+@contextmanager
+def served(
+    settings: Settings, *, durable: bool = True
+) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
+    """As ``opened``, with the server of an embedded database.
 
     Without ``durable`` an embedded one may lose everything when the machine fails.
     """
     if settings.database_url:
         _migrated(settings.database_owner_url or settings.database_url)
-        yield settings.database_url
+        yield settings.database_url, None
         return
     with EmbeddedPostgres(
         settings.folder, durable=durable, progress=lambda text: tell(f"hub: {text}")
     ) as server:
         _migrated(server.url)
-        yield server.url
+        yield server.url, server
 
 
 def _migrated(url: str) -> None:

@@ -9,18 +9,25 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
+import structlog
 import uvloop
 
 from hub.api.stations import station_url
-from hub.cli.opening import opened, tell
-from hub.kernel import InvalidValue
+from hub.cli.opening import opened, served, tell
+from hub.kernel import HubError, InvalidValue
 from hub.runtime import Settings
 from hub.runtime.locks import HubLock
 from hub.runtime.migrate import head
+from hub.runtime.postgres import EmbeddedPostgres
 from hub.runtime.telemetry import configure_logging
 
+log = structlog.get_logger()
+
+_LOOK_AFTER: Final = 1.0
 _INPUT: Final = 0
 
 
@@ -32,15 +39,24 @@ def serve(arguments: argparse.Namespace) -> int:
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     scratch: bool = arguments.scratch
-    with _alone(settings), opened(settings, durable=not scratch) as url:
-        uvloop.run(_serve(settings, url, roles, scratch=scratch))
+    with _alone(settings), served(settings, durable=not scratch) as (url, server):
+        uvloop.run(_serve(settings, url, roles, server, scratch=scratch))
     return 0
 
 
-async def _serve(settings: Settings, url: str, roles: tuple[str, ...], *, scratch: bool) -> None:
+async def _serve(
+    settings: Settings,
+    url: str,
+    roles: tuple[str, ...],
+    server: EmbeddedPostgres | None,
+    *,
+    scratch: bool,
+) -> None:
     from hub.app import build
 
     hub = build(settings, url, roles, _ready)
+    if server is not None:
+        hub = replace(hub, parts=[*hub.parts, partial(_revived, server)])
     if scratch:
         _end_with_input(hub.stopping)
     await hub.run()
@@ -59,6 +75,17 @@ def _end_with_input(stopping: asyncio.Event) -> None:
         loop.call_soon_threadsafe(stopping.set)
 
     threading.Thread(target=listen, name="input", daemon=True).start()
+
+
+async def _revived(server: EmbeddedPostgres) -> None:
+    """Until cancelled: start the embedded database again when it was killed (out of memory)."""
+    while True:
+        await asyncio.sleep(_LOOK_AFTER)
+        try:
+            if await asyncio.to_thread(server.revive):
+                log.error("database_revived", hint="Postgres had ended; postgres.log says why")
+        except HubError as error:
+            log.warning("database_not_revived", error=str(error))
 
 
 def _roles(text: str) -> tuple[str, ...]:

@@ -106,7 +106,9 @@ class Delivery:
             case Answered():
                 await self._answered(tx, station, dialect, command, end)
             case Refused():
-                error = f"{end.code}: {end.description}"[:500]
+                error = f"{end.code}: {end.description}"[:500].replace(
+                    "\0", "\N{REPLACEMENT CHARACTER}"
+                )
                 await answer_command(tx, command.id, "failed", bytes(end.details), error=error)
             case TimedOut():
                 await answer_command(tx, command.id, "timeout", error="no answer in time")
@@ -124,9 +126,11 @@ class Delivery:
         self, tx: Tx, station: StationRef, dialect: Dialect, command: Command, end: Answered
     ) -> None:
         kind = csms_action(dialect.version, end.ask.action).response
+        action, request, told = end.ask.action, end.ask.payload, bytes(end.payload)
         try:
             said: Any = read(kind, end.payload).value
-        except PayloadError as error:
+            password = accepted_password(action, request, told)
+        except (PayloadError, MsgspecError) as error:
             why = f"malformed answer: {error}"[:500]
             await answer_command(tx, command.id, "failed", bytes(end.payload), error=why)
             return
@@ -134,9 +138,10 @@ class Delivery:
         if command.neutral:
             reply = encode(dialect.outbound[command.action].result(said))
         await answer_command(tx, command.id, "answered", reply)
-        action, request, told = end.ask.action, end.ask.payload, bytes(end.payload)
-        await _keep_password(tx, station, accepted_password(action, request, told))
-        await note_command_effect(tx, station, action, masked(action, request), told)
+        await _keep_password(tx, station, password)
+        # As it was read, where a text of it holds NUL: Postgres keeps none.
+        plain = encode_payload(said) if b"\\u0000" in told else told
+        await note_command_effect(tx, station, action, masked(action, request), plain)
 
     def _row(
         self, station: StationRef, dialect: Dialect, command: Command, end: End, sent: Sent

@@ -77,6 +77,15 @@ class EmbeddedPostgres:
             with self._alone():
                 return self._bring_up(time.monotonic() + self._limit)
 
+    def revive(self) -> bool:
+        """Start the database again if it is gone; whether it was. Only once started."""
+        assert self._cluster is not None, "start() comes first"
+        with explained(self.data_dir), self._alone():
+            if not self._gone():
+                return False
+            self._bring_up(time.monotonic() + self._limit)
+        return True
+
     def stop(self) -> None:
         """Let go of the database; end it if nobody else uses it. Harmless when not started."""
         if not self._using.held or self._cluster is None:
