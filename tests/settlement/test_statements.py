@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from datetime import timedelta
@@ -117,3 +118,20 @@ async def test_a_statement_renders_as_json_and_as_csv_that_no_spreadsheet_runs(
     assert sorted(r["kind"] for r in rows[:-1]) == ["cdr", "cdr", "cdr", "credit"]
     assert rows[-1]["kind"] == "total"
     assert sum(Decimal(r["incl_vat"]) for r in rows[:-1]) == Decimal(rows[-1]["incl_vat"])
+
+
+async def test_crediting_and_closing_all_at_once_is_done_once(field: Settled) -> None:
+    await field.charge(10_000, 30)
+    (made,) = await field.bill()
+    start, end = NOON - timedelta(days=1), NOON + timedelta(days=1)
+
+    async def credited() -> str:
+        async with field.database.tx() as tx:
+            return (await credit_cdr(tx, UUID(made.id), "wrong meter")).id
+
+    async def closed() -> UUID:
+        async with field.database.tx() as tx:
+            return (await close_statement(tx, None, start, end)).id
+
+    assert len(set(await asyncio.gather(*(credited() for _ in range(4))))) == 1
+    assert len(set(await asyncio.gather(*(closed() for _ in range(4))))) == 1

@@ -71,6 +71,9 @@ async def credit_cdr(tx: Tx, cdr_id: UUID, reason: str) -> Cdr:
     A CDR is credited once; asking again answers the credit that exists. Raises ``NotFound`` for
     a CDR that is not ours or is a credit itself.
     """
+    await tx.run(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", f"settlement.credit:{cdr_id}"
+    )
     original = await tx.row(
         "SELECT body, txn_id, minor_incl FROM settlement.cdr WHERE id = %s AND NOT credit", cdr_id
     )

@@ -44,6 +44,11 @@ async def close_statement(
     """
     if end <= start:
         raise InvalidValue("end", "must lie after the start")
+    # One at a time per partner: a CDR is on one statement, and a repetition finds the first.
+    await tx.run(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+        f"settlement.statement:{tx.tenant}:{partner_id}",
+    )
     body = await tx.value(
         """SELECT body FROM settlement.statement WHERE tenant_id = %s
            AND partner_id IS NOT DISTINCT FROM %s AND starts_at = %s AND ends_at = %s""",
