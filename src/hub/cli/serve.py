@@ -27,8 +27,8 @@ from hub.runtime.telemetry import configure_logging
 
 log = structlog.get_logger()
 
-_INPUT: Final = 0
 _LOOK_AFTER: Final = 1.0
+_INPUT: Final = 0
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -40,14 +40,18 @@ def serve(arguments: argparse.Namespace) -> int:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     scratch: bool = arguments.scratch
     with _alone(settings), served(settings, durable=not scratch) as (url, server):
-        uvloop.run(_serve(settings, url, server, roles, scratch=scratch))
+        uvloop.run(_serve(settings, url, roles, server, scratch=scratch))
     return 0
 
 
 async def _serve(
-    settings: Settings, url: str, server: EmbeddedPostgres | None, roles: tuple[str, ...],
-    *, scratch: bool,
-) -> None:  # fmt: skip
+    settings: Settings,
+    url: str,
+    roles: tuple[str, ...],
+    server: EmbeddedPostgres | None,
+    *,
+    scratch: bool,
+) -> None:
     from hub.app import build
 
     hub = build(settings, url, roles, _ready)
