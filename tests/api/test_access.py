@@ -95,4 +95,4 @@ async def test_a_hub_without_its_database_is_not_ready_and_says_so(
 
 async def test_a_body_nested_too_deep_is_the_callers_fault(admin: httpx.AsyncClient) -> None:
     answer = await admin.post("/api/v1/stations", content=b"[" * 100_000)
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_value")
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")

@@ -279,3 +279,18 @@ def test_replaying_a_file_prints_totals_as_decimal_strings(
         "sessions": 2, "refused": 1, "energy_kwh": "12.75", "total_excl_vat": "5.10",
         "total_incl_vat": "6.12", "ledger_balanced": True,
     }  # fmt: skip
+
+
+def test_a_replay_names_its_tariff_and_the_argument_that_is_wrong(
+    database_url: str, tmp_path: Path
+) -> None:
+    past = tmp_path / "past.csv"
+    past.write_text("id,start,end,energy_kwh\n1,2024-01-01T10:00:00Z,2024-01-01T11:00:00Z,10\n")
+    env = environment(database_url, tmp_path)
+    plain = hub("replay", "sessions", str(past), env=env)
+    assert "replay-default: 0.35 EUR/kWh and 0.50 EUR/h, plus 21 % VAT" in plain.stdout
+    wrong = tmp_path / "tariff.json"
+    wrong.write_text('{"id": "T", "currency": "EUR", "elements": []}')
+    refused = hub("replay", "sessions", str(past), "--tariff", str(wrong), env=env)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert refused.stderr.startswith(f"hub: --tariff: {wrong} is no OCPI tariff: elements:")

@@ -114,6 +114,13 @@ async def test_a_missing_station_is_a_page_that_says_so(browser: httpx.AsyncClie
     assert "no station" in answer.text
 
 
+async def test_an_unknown_address_is_a_page_and_not_bare_json(browser: httpx.AsyncClient) -> None:
+    answer = await browser.get("/console/nowhere/at-all")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "no page at /nowhere/at-all" in answer.text
+
+
 async def test_static_files_are_public_and_cached(visitor: httpx.AsyncClient) -> None:
     for name in ("style.css", "live.js", "icon.svg"):
         answer = await visitor.get(f"/console/static/{name}")

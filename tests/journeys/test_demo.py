@@ -70,3 +70,16 @@ def test_a_killed_demo_leaves_no_server_behind(tmp_path: Path) -> None:
         demo.wait()
     until(lambda: FileLock(lock).is_free(), "the hub ends by itself", 20)
     assert not answers(http)
+
+
+def test_a_network_that_is_not_there_ends_the_demo_before_it_starts(tmp_path: Path) -> None:
+    missing = tmp_path / "network.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "hub", "demo", "--locations", str(missing)],
+        env={name: text for name, text in os.environ.items() if not name.startswith("HUB_")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"hub: --locations: there is no file {missing}\n"

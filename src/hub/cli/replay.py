@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from hub.cli.opening import print_json, tell, within
 from hub.kernel import InvalidValue
 from hub.runtime import Database
-from hub.settlement import ReplayReport, replay_sessions
+from hub.settlement import DEFAULT_TARIFF, ReplayReport, replay_sessions
 from hub.tariffs import Tariff, tariff_of_ocpi
 
 _REFUSALS_SHOWN = 10
@@ -40,12 +40,19 @@ def sessions(arguments: argparse.Namespace) -> int:
             "ledger_balanced": report.ledger_balanced,
         })  # fmt: skip
     else:
+        print(f"tariff          {_named(tariff or DEFAULT_TARIFF)}")
         print(f"sessions        {report.sessions:,}\nrefused         {len(report.refused):,}")
         print(f"energy          {plain(report.energy_kwh)} kWh")
         print(f"total excl VAT  {report.total_excl_vat:,} {report.currency}")
         print(f"total incl VAT  {report.total_incl_vat:,} {report.currency}")
         print(f"books           {'balanced' if report.ledger_balanced else 'OUT OF BALANCE'}")
     return 0 if report.ledger_balanced else 1
+
+
+def _named(tariff: Tariff) -> str:
+    """The tariff by its id, and by its text if it has one."""
+    text = tariff.tariff_alt_text[0].text if tariff.tariff_alt_text else ""
+    return f"{tariff.id}: {text}" if text else tariff.id
 
 
 def plain(amount: Decimal) -> str:
@@ -63,7 +70,13 @@ def _read(name: str, argument: str) -> str:
 
 
 def _tariff(name: str | None) -> Tariff | None:
-    return tariff_of_ocpi(_read(name, "--tariff")) if name else None
+    if not name:
+        return None
+    text = _read(name, "--tariff")
+    try:
+        return tariff_of_ocpi(text)
+    except InvalidValue as error:
+        raise InvalidValue("--tariff", f"{name} is no OCPI tariff: {error}") from error
 
 
 @contextmanager

@@ -239,6 +239,12 @@ async def drop(request: Asked, tx: Work, job_id: FromPath[str]) -> Redirect:
     return Redirect("/console/work", status_code=303)
 
 
+@get("/{rest:path}")
+async def nowhere(rest: FromPath[str]) -> None:
+    """Any other address: a page that says so, where a browser would show bare JSON."""
+    raise NotFoundException(detail=f"The console has no page at {rest}.")
+
+
 def show_error(request: Asked, error: Exception) -> Html:
     """The page that tells what went wrong."""
     found = problem_of(error)
@@ -256,7 +262,7 @@ def console_router(lock: ConsoleLock) -> Router:
         route_handlers=[
             static, sign_in_form, sign_in, sign_out, overview, live, station_list, station_page,
             approve, refuse, session_list, session_page, cdr_list, books, work, resolve, replay,
-            drop,
+            drop, nowhere,
         ],
         dependencies={
             "tx": Provide(provide_tx), "lock": Provide(lambda: lock, sync_to_thread=False),

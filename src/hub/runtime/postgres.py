@@ -44,8 +44,8 @@ class EmbeddedPostgres:
 
     ``start`` returns once a real query was answered; ``stop`` ends Postgres only if no other
     process uses it. Both block (call them in a thread from async code). ``durable=False``
-    gives up safety against a crash of the machine; it is for tests and trials. ``progress`` hears
-    one sentence per slow step. Every failure is a ``PostgresProblem``.
+    gives up safety against a crash of the machine; it is for tests and trials. ``progress``
+    hears one sentence per slow step. Every failure is a ``PostgresProblem``.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -132,8 +132,15 @@ def _check_known(name: str) -> None:
     known = Settings.__struct_fields__
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean HUB_{near[0].upper()}?" if near else "; see `hub doctor`"
+        hint = (
+            f"; did you mean HUB_{near[0].upper()}?"
+            if near
+            else "; remove it (`hub doctor` lists all settings)"
+        )
         raise SettingsError(f"HUB_{name.upper()}", f"unknown{hint}")
+
+
+_SHAPES: Final = {"int": "a whole number", "bool": "true or false"}
 
 
 def _converted(values: dict[str, object]) -> Settings:
@@ -141,7 +148,9 @@ def _converted(values: dict[str, object]) -> Settings:
         try:
             msgspec.convert({name: value}, Settings, strict=False)
         except msgspec.ValidationError as error:
-            raise SettingsError(f"HUB_{name.upper()}", str(error).split(" - at")[0]) from error
+            shape = _SHAPES.get(Settings.__annotations__[name])
+            reason = f"{value!r} is not {shape}" if shape else str(error).split(" - at")[0]
+            raise SettingsError(f"HUB_{name.upper()}", reason) from error
     settings = msgspec.convert(values, Settings, strict=False)
     for name in ("http_port", "ocpp_port", "ocpp_tls_port"):
         if not 0 <= getattr(settings, name) <= 65535:

@@ -39,6 +39,22 @@ class ChildFailed(HubError):
         return f"{self.what}; its log is {self.log}\n{tail}".rstrip()
 
 
+class CommandFailed(HubError):
+    """A command beside the server ended without its answer; ``said`` is its last line."""
+
+    code = "command_failed"
+    status = 500
+
+    def __init__(self, words: Sequence[str], stderr: str) -> None:
+        said = (stderr.strip().splitlines() or ["nothing was said"])[-1].removeprefix("hub: ")
+        super().__init__(" ".join(words), said)
+        self.words = words
+        self.said = said
+
+    def __str__(self) -> str:
+        return f"hub {' '.join(self.words)}: {self.said}"
+
+
 class ApiError(HubError):
     """Our own REST API answered with an error."""
 
@@ -252,7 +268,4 @@ class HubChild:
         try:
             return msgspec.json.decode(out)
         except msgspec.DecodeError as error:
-            said = err.decode(errors="replace")[-400:]
-            raise ChildFailed(
-                f"hub {' '.join(words)} ({process.returncode}): {said}", self.log
-            ) from error
+            raise CommandFailed(words, err.decode(errors="replace")) from error

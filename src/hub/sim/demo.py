@@ -19,24 +19,29 @@ import time
 from collections.abc import Coroutine
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from hub.kernel import HubError, encode
+from hub.kernel import HubError, InvalidValue, decode, encode
 from hub.sim.car import Car
 from hub.sim.checks import Examination
 from hub.sim.child import ChildFailed
 from hub.sim.partner import Received
 from hub.sim.plate import NotAllowed
-from hub.sim.stage import BLOCKED, CURRENCY, LOCAL_CARD, ROAMER, SPEED, Stage
+from hub.sim.stage import BLOCKED, CURRENCY, GUESTS, OWN_CARDS, SPEED, Stage
 from hub.sim.station import SimStation
 
+_GUESTS = dict(zip((guest.uid for guest in GUESTS), ("Rosa", "Amir", "Ines"), strict=True))
+_OWN = dict(zip(OWN_CARDS, ("Lena", "Tom"), strict=True))
 _PEOPLE = {
-    ROAMER.uid: "Rosa (Example Mobility)",
+    **{uid: f"{name} (Example Mobility)" for uid, name in _GUESTS.items()},
+    **{uid: f"{name} (our own card)" for uid, name in _OWN.items()},
     BLOCKED.uid: "Bob (blocked contract)",
-    LOCAL_CARD: "Lena (our own card)",
 }
+_SUM_EVERY = 5
+"""After so many bills the demo says what they come to."""
 _PAUSE = (1.0, 4.0)
 _TERMINATED = 143
 _KEPT = ("HUB_HTTP_PORT", "HUB_OCPP_PORT")
@@ -45,6 +50,8 @@ _KEPT = ("HUB_HTTP_PORT", "HUB_OCPP_PORT")
 def demo(arguments: argparse.Namespace) -> int:
     """The command; returns the exit code."""
     locations = Path(arguments.locations) if arguments.locations else None
+    if locations and not locations.is_file():
+        raise InvalidValue("--locations", f"there is no file {locations}")
     folder = Path(tempfile.mkdtemp(prefix="hub-demo-"))
     out = Console(stderr=bool(arguments.json), highlight=False, soft_wrap=True)
     stage = Stage(
@@ -98,8 +105,9 @@ async def _live(stage: Stage, out: Console) -> int:
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stopped.set)
         _welcome(out, stage)
+        away: set[str] = set()
         tasks = [
-            asyncio.ensure_future(_visits(out, stage, station))
+            asyncio.ensure_future(_visits(out, stage, station, away))
             for station in stage.stations.values()
         ]
         tasks.append(asyncio.ensure_future(_post(out, stage)))
@@ -122,27 +130,39 @@ def _welcome(out: Console, stage: Stage) -> None:
     out.print(f"API        {hub.base}/api/docs")
     out.print(f"OCPI       {hub.base}/ocpi/versions")
     out.print(f"Stations   {hub.station_url('{station_id}')}", markup=False)
-    out.print(f"Password   [bold]{hub.admin_token}[/]  (admin token, for this demo only)")
+    out.print(f"Token      [bold]{hub.admin_token}[/]  (to sign in, and for the API)")
     out.print(f"Log        {hub.log}")
     if stage.imported:
-        told = stage.imported
-        out.print(f"Network    {told['locations']} locations, {told['tariffs']} tariffs imported")
-    out.print(f"[dim]Time runs {SPEED} times as fast. Ctrl-C ends the demo.[/]")
+        out.print(f"Network    {_network(stage.imported)}")
+    out.print(f"[dim]Times are UTC, and run {SPEED} times as fast. Ctrl-C ends the demo.[/]")
     out.rule()
 
 
-async def _visits(out: Console, stage: Stage, station: SimStation) -> None:
-    """Cars come and go at one station, for ever."""
+def _network(told: dict[str, Any]) -> str:
+    """What came of the file of locations."""
+    parts = [f"{told['locations']} locations", f"{told['tariffs']} tariffs"]
+    for word in ("mended", "refused"):
+        places = sum(note["times"] for note in told[word])
+        if places:
+            parts.append(f"{places} places {word}")
+    hint = "\n           (hub locations import FILE says which)" if len(parts) > 2 else ""
+    return ", ".join(parts) + hint
+
+
+async def _visits(out: Console, stage: Stage, station: SimStation, away: set[str]) -> None:
+    """Cars come and go at one station, for ever; ``away`` are the cards in use anywhere."""
     chance = random.Random(station.identity)
     while True:
         await asyncio.sleep(chance.uniform(*_PAUSE))
-        uid = chance.choices(list(_PEOPLE), [6, 1, 3])[0]
+        uid = chance.choices(list(_PEOPLE), [3, 3, 3, 2, 2, 1])[0]
         evse = chance.choice(list(station.evses))
-        if station.evses[evse].car is None and station.accepted:
+        if uid not in away and station.evses[evse].car is None and station.accepted:
+            away.add(uid)
             with contextlib.suppress(ConnectionError, TimeoutError):
                 await _visit(
                     out, stage, station, evse=evse, uid=uid, wh=chance.randrange(800, 6000)
                 )
+            away.discard(uid)
 
 
 async def _visit(
@@ -154,10 +174,10 @@ async def _visit(
         charge = await station.charge(uid, evse=evse, car=car, wh=wh)
         out.print(f"{_clock(stage)} [cyan]{who}[/] plugs in at {where} and may charge")
         await station.settled(charge, within=600)
-        kwh = Decimal(charge.energy_wh or 0) / 1000
+        kwh = f"{Decimal(charge.energy_wh or 0) / 1000:.3f}"
         took = (charge.stopped_at or charge.started_at) - charge.started_at
         minutes = int(took.total_seconds() // 60)
-        out.print(f"{_clock(stage)} [cyan]{who}[/] leaves {where}: {kwh} kWh in {minutes} minutes")
+        out.print(f"{_clock(stage)} [cyan]{who}[/] leaves {where}: {kwh} kWh in {minutes} min")
     except NotAllowed as refused:
         out.print(f"{_clock(stage)} [yellow]{who}[/] is refused at {where}: {refused.answer}")
     except HubError as error:
@@ -179,15 +199,21 @@ async def _post(out: Console, stage: Stage) -> None:
         fresh, read = partner.received[read:], len(partner.received)
         for received in fresh:
             if _is_settled(received):
-                cdr = next(reversed(partner.stored["cdrs"].values()))
+                cdr = decode(received.body, dict[str, Any])
                 cost = cdr["total_cost"]
+                uid = cdr["cdr_token"]["uid"]
+                name = _GUESTS.get(uid, uid)
                 gross = Decimal(str(cost.get("incl_vat", cost["excl_vat"])))
                 settled, total = settled + 1, total + gross
                 out.print(
-                    f"{_clock(stage)} [green]{partner.name} accepts the bill[/] for "
-                    f"{cdr['total_energy']} kWh: {gross} {CURRENCY} "
-                    f"[dim]({settled} so far, {total} {CURRENCY})[/]"
+                    f"{_clock(stage)} [green]{partner.name} accepts the bill[/] for {name}: "
+                    f"{cdr['total_energy']:.3f} kWh, {gross:.2f} {CURRENCY}"
                 )
+                if settled % _SUM_EVERY == 0:
+                    out.print(
+                        f"{_clock(stage)} [dim]So far {settled} bills, {total:.2f} {CURRENCY} "
+                        "with VAT[/]"
+                    )
 
 
 def _is_settled(received: Received) -> bool:

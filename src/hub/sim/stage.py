@@ -26,8 +26,8 @@ TARIFF: Final = {
     "elements": [
         {
             "price_components": [
-                {"type": "FLAT", "price": 0.35, "vat": 19, "step_size": 1},
-                {"type": "ENERGY", "price": 0.49, "vat": 19, "step_size": 1},
+                {"type": "FLAT", "price": 0.35, "vat": 21, "step_size": 1},
+                {"type": "ENERGY", "price": 0.49, "vat": 21, "step_size": 1},
             ]
         }
     ],
@@ -41,7 +41,15 @@ STATIONS: Final = (
 )
 ROAMER: Final = Driver(uid="04A2B3C4D5E6F7", contract_id="NL-EXM-C00000001-X")
 BLOCKED: Final = Driver(uid="04DEADBEEF0001", contract_id="NL-EXM-C00000002-X", allowed="BLOCKED")
+GUESTS: Final = (
+    ROAMER,
+    Driver(uid="04A2B3C4D5E6F8", contract_id="NL-EXM-C00000003-X"),
+    Driver(uid="04A2B3C4D5E6F9", contract_id="NL-EXM-C00000004-X"),
+)
+"""The eMSP's customers whose contracts are good."""
 LOCAL_CARD: Final = "0411223344AABB"
+OWN_CARDS: Final = {LOCAL_CARD: "NL-HUB-C00000001-X", "0411223344AACC": "NL-HUB-C00000002-X"}
+"""Cards that the CPO itself gave out, with their contracts."""
 EVSES: Final = 2
 
 
@@ -93,9 +101,10 @@ class Stage:
             self._tell(f"Reading the network in {self._locations}")
             path = str(self._locations)
             self.imported = await self.hub.command("locations", "import", path)
-        self._tell("Registering a tariff, a site, a card of our own and four stations")
+        self._tell("Registering a tariff, a site, two cards of our own and four stations")
         await self.hub.api("PUT", "/tariffs/DEMO?default=true", TARIFF)
-        await self.hub.api("POST", "/tokens", own_card())
+        for uid, contract in OWN_CARDS.items():
+            await self.hub.api("POST", "/tokens", own_card(uid, contract))
         await self.hub.import_locations([site(STATIONS)])
         for identity, protocol, power, _ in STATIONS:
             made = await self.hub.api("POST", "/stations", {"station_id": identity})
@@ -115,19 +124,19 @@ class Stage:
         invited = await self.hub.command("partner", "invite", *claim, "--name", self.partner.name)
         self.partner_id = invited["partner_id"]
         await self.partner.join(invited["versions_url"], invited["token"])
-        for driver in (ROAMER, BLOCKED):
+        for driver in (*GUESTS, BLOCKED):
             await self.partner.push_token(driver)
         self._tell("Switching the stations on")
         for station in self.stations.values():
             await self._stack.enter_async_context(station)
 
 
-def own_card() -> dict[str, Any]:
+def own_card(uid: str, contract: str) -> dict[str, Any]:
     """A card that the CPO itself gave to a driver."""
     return {
-        "uid": LOCAL_CARD,
+        "uid": uid,
         "type": "RFID",
-        "contract_id": "NL-HUB-C00000001-X",
+        "contract_id": contract,
         "issuer": "Demo CPO",
         "valid": True,
         "whitelist": "ALWAYS",
