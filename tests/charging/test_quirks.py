@@ -486,6 +486,43 @@ async def test_q10_the_true_stop_after_an_estimate_corrects_the_energy_and_is_li
     assert await field.exceptions() == ["late_stop"]
 
 
+async def test_q43_a_2x_transaction_whose_end_was_lost_ends_after_the_next_one_started(
+    field: Field,
+) -> None:
+    await field.start(100, at=minute(0), transaction=Transaction(ref="a"), seq=0)
+    await field.update("a", 1, at=minute(5), readings=(reading(minute(5), 900),))
+    await field.start(900, at=minute(10), transaction=Transaction(ref="b"), seq=0)
+    lost, new = await field.sessions()
+    assert (lost.state, lost.suspect_since is not None, new.state) == ("ACTIVE", True, "ACTIVE")
+    async with field.database.tx() as tx:
+        await close_abandoned.run(tx, SessionAbandoned(session_id=lost.id))
+        await close_abandoned.run(tx, SessionAbandoned(session_id=new.id))
+    lost, new = await field.sessions()
+    assert (lost.state, lost.energy_wh, lost.estimated) == ("COMPLETED", 800, True)
+    assert new.state == "ACTIVE"
+
+
+async def test_q43_a_free_evse_ends_a_2x_transaction_that_is_not_heard_of_again(
+    field: Field,
+) -> None:
+    await field.start(100, at=minute(0), transaction=Transaction(ref="a"), seq=0)
+    await field.update("a", 1, at=minute(5), readings=(reading(minute(5), 900),))
+    await _status(field, "Available")
+    await _grace_ends(field)
+    session = await field.only()
+    assert (session.state, session.energy_wh, session.estimated) == ("COMPLETED", 800, True)
+
+
+async def test_q43_a_2x_transaction_that_goes_on_beside_another_is_left_alone(
+    field: Field,
+) -> None:
+    await field.start(100, at=minute(0), transaction=Transaction(ref="a"), seq=0)
+    await field.start(900, at=minute(10), transaction=Transaction(ref="b"), seq=0)
+    await field.update("a", 1, at=minute(11), readings=(reading(minute(11), 900),))
+    await _grace_ends(field)
+    assert [one.state for one in await field.sessions()] == ["ACTIVE", "ACTIVE"]
+
+
 # --- 2.x: any order --------------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ from hub.charging.model import Authorization, Session, fold_uid
 from hub.charging.placing import at_place, fresh_session, place_of, register_text
 from hub.charging.store import EventRow, Evidence, insert_session, lock_session, update_row
 from hub.charging.times import business_time
+from hub.charging.watch import doubt_overtaken
 from hub.runtime import Tx
 from hub.stations import end_reservation
 
@@ -54,7 +55,7 @@ async def open_session(
     A repeated start gets its first answer again, also after its stop. A refused identifier gets a
     session and a number of its own all the same (OCPP 1.6 §5.11: the energy is honoured and
     flagged). An open 1.6 session on the same connector ends with what its meter last showed: its
-    stop is lost (stations queue in order).
+    stop is lost (stations queue in order). A 2.x one is only doubted: its end may come later.
     """
     key = natural_key(started)
     place = await place_of(tx, started.station.id, started.evse, key)
@@ -62,6 +63,8 @@ async def open_session(
         return await _started_again(tx, started, authorization, key)
     if place.blocking and started.transaction.ref is None:
         await _end_blocking(tx, place.blocking)
+    elif place.blocking:
+        await doubt_overtaken(tx, place.blocking)
     session = fresh_session(tx, started, key, place)
     session = _fold(session, started, authorization)
     number = await insert_session(tx, session, _evidence(started))

@@ -39,7 +39,7 @@ SELECT coalesce(f.currency, t.currency) AS currency,
   (SELECT s.id FROM charging.session s
    WHERE s.station_id = %s AND s.natural_key = %s) AS existing,
   (SELECT array_agg(s.id ORDER BY s.id) FROM charging.session s
-   WHERE s.station_id = %s AND s.evse = %s AND s.ref IS NULL
+   WHERE s.station_id = %s AND s.evse = %s
      AND s.state IN ('PENDING', 'ACTIVE', 'RESERVATION')) AS blocking
 FROM runtime.tenant t
 LEFT JOIN stations.v_evse e ON e.station_id = %s AND e.number = %s

@@ -5,6 +5,7 @@ The OCPP door calls these right after the stations room has taken the same messa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -17,6 +18,10 @@ from hub.stations.messages import StationBooted, StatusReported
 
 GRACE: Final = timedelta(seconds=60)
 """How long a free connector waits for the stop of its open session, which may be queued still."""
+
+LONG_GRACE: Final = timedelta(minutes=10)
+"""The same for a 2.x transaction of a station that has not restarted: its events may be queued
+while its statuses are not."""
 
 _STATES: Final = {
     "Charging": "Charging", "SuspendedEV": "SuspendedEV", "SuspendedEVSE": "SuspendedEVSE",
@@ -39,8 +44,8 @@ async def note_boot(tx: Tx, booted: StationBooted) -> int:
 async def note_status(tx: Tx, reported: StatusReported) -> None:
     """A connector's status: 1.6 tells charging states by it, and Available ends what was lost.
 
-    A session in doubt (or any 1.6 session) whose connector is Available is closed after a minute,
-    unless its own stop comes first.
+    A session whose connector is Available is closed after a grace, unless its own stop comes
+    first.
     """
     state = _STATES.get(reported.raw)
     if state is not None:
@@ -67,14 +72,28 @@ async def _note_state(tx: Tx, reported: StatusReported, state: str) -> None:
 
 async def _doubt(tx: Tx, reported: StatusReported) -> None:
     rows = await tx.rows(
-        """UPDATE charging.session SET suspect_since = coalesce(suspect_since, %s)
-           WHERE station_id = %s AND evse = %s AND state IN ('PENDING', 'ACTIVE')
-             AND (ref IS NULL OR suspect_since IS NOT NULL)
-           RETURNING id""",
-        tx.now, reported.station.id, reported.evse,
+        """WITH before AS (
+             SELECT id, ref IS NULL OR suspect_since IS NOT NULL AS soon FROM charging.session
+             WHERE station_id = %s AND evse = %s AND state IN ('PENDING', 'ACTIVE') FOR UPDATE)
+           UPDATE charging.session s SET suspect_since = coalesce(s.suspect_since, %s)
+           FROM before b WHERE s.id = b.id RETURNING s.id, b.soon""",
+        reported.station.id, reported.evse, tx.now,
     )  # fmt: skip
-    for (session_id,) in rows:
-        tx.schedule(close_abandoned, SessionAbandoned(session_id=session_id), at=tx.now + GRACE)
+    for session_id, soon in rows:
+        grace = GRACE if soon else LONG_GRACE
+        tx.schedule(close_abandoned, SessionAbandoned(session_id=session_id), at=tx.now + grace)
+
+
+async def doubt_overtaken(tx: Tx, sessions: Sequence[UUID]) -> None:
+    """Another 2.x transaction started on the EVSE of these: their end is lost, or still queued."""
+    await tx.run(
+        """UPDATE charging.session SET suspect_since = coalesce(suspect_since, %s)
+           WHERE id = ANY(%s)""",
+        tx.now, list(sessions),
+    )  # fmt: skip
+    for session_id in sessions:
+        event = SessionAbandoned(session_id=session_id)
+        tx.schedule(close_abandoned, event, at=tx.now + LONG_GRACE)
 
 
 @job("charging.close_abandoned", SessionAbandoned, key=lambda e: str(e.session_id))
