@@ -198,6 +198,20 @@ async def test_a_session_shows_times_energy_stop_reason_and_price(
     assert one["energy_kwh"] == Decimal("0.333")
     assert one["price"]["incl_vat"] > one["price"]["excl_vat"] > 0
     assert exact(await http.get("/api/v1/sessions?station=CP1&state=ACTIVE"))["items"] == []
+    assert one["held_reason"] is None
+
+
+async def test_a_session_without_a_cdr_says_why(field: Settled, http: httpx.AsyncClient) -> None:
+    await billed(field)
+    (one,) = (await everything(http, "/api/v1/sessions?state=COMPLETED&token=ROAM1", 50))[:1]
+    async with field.database.tx() as tx:
+        await tx.run(
+            """INSERT INTO settlement.held (tenant_id, session_id, reason, held_at)
+               VALUES (%s, %s, 'no tariff governed the session', %s)""",
+            tx.tenant, UUID(one["id"]), tx.now,
+        )  # fmt: skip
+    shown = exact(await http.get(f"/api/v1/sessions/{one['id']}"))
+    assert shown["held_reason"] == "no tariff governed the session"
 
 
 async def test_an_exception_is_listed_resolved_once_and_told_by_whom(

@@ -65,6 +65,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     price_excl: Decimal | None
     price_incl: Decimal | None
     last_updated: datetime
+    held_reason: str | None
 
     @property
     def energy_kwh(self) -> Decimal:
@@ -125,6 +126,8 @@ class SessionShape(msgspec.Struct, frozen=True, kw_only=True):
     price: Price
     estimated: bool
     flags: list[str]
+    held_reason: str | None
+    """Why the session got no CDR yet; null when it has one, runs, or needs none."""
     last_updated: datetime
 
     @classmethod
@@ -143,7 +146,9 @@ class SessionShape(msgspec.Struct, frozen=True, kw_only=True):
         }))  # fmt: skip
 
 
-_COLUMNS = ", ".join(SessionRow.__struct_fields__)
+_HELD = """(SELECT h.reason FROM settlement.v_held h
+  WHERE h.session_id = s.id AND h.resolved_at IS NULL) AS held_reason"""
+_COLUMNS = ", ".join(_HELD if n == "held_reason" else n for n in SessionRow.__struct_fields__)
 
 
 async def sessions(
@@ -158,7 +163,7 @@ async def sessions(
     """A page of the tenant's sessions, newest first, older than ``before``."""
     return await tx.all(
         SessionRow,
-        f"""SELECT {_COLUMNS} FROM charging.v_session
+        f"""SELECT {_COLUMNS} FROM charging.v_session s
             WHERE (%s::uuid IS NULL OR id < %s)
               AND (%s::text IS NULL OR lower(station_id) = lower(%s))
               AND (%s::text IS NULL OR lower(token_uid) = lower(%s))
@@ -171,7 +176,7 @@ async def sessions(
 async def session(tx: Tx, session_id: UUID) -> SessionRow:
     """One session; ``NotFound`` when the tenant has none of that id."""
     found = await tx.one(
-        SessionRow, f"SELECT {_COLUMNS} FROM charging.v_session WHERE id = %s", session_id
+        SessionRow, f"SELECT {_COLUMNS} FROM charging.v_session s WHERE id = %s", session_id
     )
     if found is None:
         raise NotFound("session", str(session_id))
