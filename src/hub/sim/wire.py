@@ -18,7 +18,7 @@ import msgspec
 from ocpp.exceptions import OCPPError
 from ocpp.routing import on
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from hub.kernel import HubError
@@ -27,7 +27,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 logging.getLogger("ocpp").setLevel(logging.CRITICAL)
 Refusal: type[Exception] = OCPPError
 """A CALLERROR from the other side."""
-BROKEN = (ConnectionClosed, InvalidStatus, OSError, TimeoutError, asyncio.TimeoutError)
+BROKEN = (ConnectionClosed, InvalidHandshake, OSError, TimeoutError, asyncio.TimeoutError)
 
 
 class LinkLost(HubError):
